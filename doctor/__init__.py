@@ -1,0 +1,28 @@
+"""Diagnose local LLM servers: the public door of the package.
+
+Nothing is imported here that a caller does not use: the command line starts in a few hundredths of a second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from doctor.api import analyze
+    from doctor.vocabulary.document import Diagnosis, Finding
+
+__all__ = ["Diagnosis", "Finding", "__version__", "analyze"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "analyze":
+        from doctor.api import analyze
+
+        return analyze
+    if name in {"Diagnosis", "Finding"}:
+        from doctor.vocabulary import document
+
+        return getattr(document, name)
+    raise AttributeError(f"module 'doctor' has no attribute {name!r}")
