@@ -1,7 +1,8 @@
 """Rules as data. Published as JSON Schema by ``llmdoctor rules schema``.
 
 A string in an ``Expression`` position is a Jinja2 expression over signature captures (``abort.op``), facts
-(``setting.context``) and names from ``compute``; a ``Template`` is prose with ``{{ }}``.
+(``setting.context``) and names from ``compute``; a ``Template`` is text with ``{{ expression }}`` in it: prose, and the
+values of flags and variables, which are mostly literal words (``on``, ``q8_0``).
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ Match.model_rebuild()
 class SetFlag(Strict):
     kind: Literal["set_flag"]
     flag: str
-    value: Expression | None = None
+    value: Template | None = Field(default=None, description="as it is typed; '{{ memory.x }}' for a computed one")
 
 
 class RemoveFlag(Strict):
@@ -112,7 +113,7 @@ class RemoveFlag(Strict):
 class SetEnv(Strict):
     kind: Literal["set_env"]
     variable: str
-    value: Expression
+    value: Template
 
 
 class UnsetEnv(Strict):
@@ -124,7 +125,7 @@ class EditConfig(Strict):
     kind: Literal["edit_config"]
     file: str = Field(description="which file, in words or as a path the product documents")
     key: str
-    value: Expression | None = Field(default=None, description="absent: the key is removed")
+    value: Template | None = Field(default=None, description="absent: the key is removed")
 
 
 class Upgrade(Strict):
@@ -150,7 +151,7 @@ class FreeResource(Strict):
 class HostSetting(Strict):
     kind: Literal["host_setting"]
     name: str = Field(description="sysctl, ulimit, systemd property, ...")
-    value: Expression
+    value: Template
     where: str | None = None
 
 

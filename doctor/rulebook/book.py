@@ -1,0 +1,255 @@
+"""The rule book as the program uses it: validated once, compiled once, cached as JSON.
+
+Reading 220 YAML files, building the pydantic models and parsing the expressions costs half a second; a healthy start
+has a tenth of that. So the book is kept as plain data (dataclasses over JSON): the pydantic models are imported only
+when a rule file has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from doctor import __version__, resources
+from doctor.rulebook.cache import read_cache, write_cache
+from doctor.vocabulary.terms import Evidence, Kind, Outcome, Phase, Severity
+
+if TYPE_CHECKING:
+    from doctor.rulebook.load import Files, Mistake
+    from doctor.scan.patterns import Pattern
+
+FORMAT = 3
+
+# Lines that look like an error, whoever printed them: those that nothing explains are shown to the reader.
+ERROR_KEY = "x:error"
+ERROR_PATTERN = (
+    r"\b(?:errors?|fatal|failed|failure|abort(?:ed|ing)?|exception|traceback|panic|assert(?:ion)?|segmentation fault"
+    r"|core dumped|killed|cannot|could not|couldn't|unable to|out of memory|not supported|unsupported)\b"
+)
+
+
+@dataclass(slots=True)
+class CompiledRule:
+    """A rule, ready to be matched. ``card`` is the whole rule as JSON data (prose, remedies, references, examples)."""
+
+    id: str
+    kind: Kind
+    severity: Severity
+    phase: Phase
+    outcome: Outcome | None
+    family: str
+    engines: list[dict[str, Any]]
+    captures: dict[str, dict[str, str]]
+    match: dict[str, Any]
+    compute: dict[str, str]
+    explains: list[str]
+    specificity: int
+    evidence: Evidence
+    card: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        return str(self.card["title"])
+
+    @staticmethod
+    def of(card: dict[str, Any]) -> CompiledRule:
+        kind = Kind(card["kind"])
+        return CompiledRule(
+            id=card["id"],
+            kind=kind,
+            severity=Severity(card["severity"]),
+            phase=Phase(card["phase"]),
+            outcome=Outcome(card["outcome"]) if card["outcome"] else None,
+            family=card["family"] or "unknown",
+            engines=card["engines"],
+            captures={name: signature["captures"] for name, signature in card["signatures"].items()},
+            match=card["match"],
+            compute=card["compute"],
+            explains=card["explains"],
+            specificity=card["specificity"],
+            evidence=Evidence(card["evidence"]),
+            card=card,
+        )
+
+
+@dataclass(slots=True)
+class RuleBook:
+    """Rules and dialects by name, the parsed expressions by their text, and what was wrong with files left out."""
+
+    rules: dict[str, CompiledRule] = field(default_factory=dict)
+    dialects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lineage: dict[str, Any] = field(default_factory=dict)
+    nodes: dict[str, Any] = field(default_factory=dict)
+    prose: dict[str, Any] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+    key: str = ""
+
+    def patterns(self) -> list[Pattern]:
+        """Every pattern of the book, keyed ``r:<rule>:<signature>``, ``d:<engine>:<section>:<index>`` and ``x:error``."""
+        from doctor.scan.patterns import Pattern
+
+        found = [
+            Pattern(f"r:{rule.id}:{name}", signature["pattern"], signature["ignore_case"], signature["dense"])
+            for rule in self.rules.values()
+            for name, signature in rule.card["signatures"].items()
+        ]
+        for engine, dialect in self.dialects.items():
+            for section in ("recognise", "starts", "markers", "facts", "harmless", "errors"):
+                found += [
+                    Pattern(f"d:{engine}:{section}:{index}", line["pattern"], line["ignore_case"], line["dense"])
+                    for index, line in enumerate(dialect[section])
+                ]
+        found.append(Pattern(ERROR_KEY, ERROR_PATTERN, ignore_case=True))
+        return found
+
+    def bases(self, engine: str) -> list[str]:
+        """What ``engine`` is built on, nearest first."""
+        dialect = self.dialects.get(engine)
+        return list(dialect["lineage"]) if dialect else []
+
+    def programs(self) -> dict[str, str]:
+        """Executable name -> engine."""
+        return {name: engine for engine, dialect in self.dialects.items() for name in dialect["programs"]}
+
+
+def load_book(extra: Sequence[Path] = ()) -> RuleBook:
+    """The shipped rule book, with the rules of ``extra`` folders added. Mistakes in files are in ``mistakes``."""
+    folders = [resources.folder("rules"), *extra]
+    key = _key(folders)
+    cached = read_cache("book", key)
+    if cached is not None:
+        try:
+            return _from_json(json.loads(cached), key)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass  # a damaged cache is the same as none
+    from doctor.rulebook.load import Files, load_folder
+
+    files = Files()
+    for folder in folders:
+        load_folder(folder, files)
+    data = compile_files(files, [str(mistake) for mistake in files.mistakes])
+    write_cache("book", key, json.dumps(data, separators=(",", ":")))
+    return _from_json(data, key)
+
+
+def compile_book(files: Files) -> RuleBook:
+    """A book from files already loaded (for the lint, and for trying a rule that is being written)."""
+    data = compile_files(files, [str(mistake) for mistake in files.mistakes])
+    return _from_json(data, hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest())
+
+
+def compile_files(files: Files, mistakes: list[str]) -> dict[str, Any]:
+    """Plain data of a book: rules and dialects dumped, every expression and template parsed."""
+    from doctor.rulebook import expressions, prose
+    from doctor.rulebook.load import Mistake
+
+    nodes: dict[str, Any] = {}
+    compiled_prose: dict[str, Any] = {}
+    rules = []
+    for path, rule in files.rules:
+        card = rule.model_dump(mode="json")
+        wrong: list[Mistake] = []
+        for place, text in expressions_of(card):
+            if text not in nodes:
+                try:
+                    nodes[text] = expressions.parse(text)
+                except expressions.ExpressionError as error:
+                    wrong.append(Mistake(str(path), 0, f"{place}: {error}"))
+        for place, text in templates_of(card):
+            if text not in compiled_prose:
+                try:
+                    compiled_prose[text] = prose.compile(text)
+                except expressions.ExpressionError as error:
+                    wrong.append(Mistake(str(path), 0, f"{place}: {error}"))
+        if wrong:
+            mistakes += [str(mistake) for mistake in wrong]
+            files.mistakes += wrong
+        else:
+            rules.append(card)
+    return {
+        "format": FORMAT,
+        "rules": rules,
+        "dialects": [dialect.model_dump(mode="json") for _path, dialect in files.dialects],
+        "lineage": files.lineage,
+        "nodes": nodes,
+        "prose": compiled_prose,
+        "mistakes": mistakes,
+    }
+
+
+def expressions_of(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every expression of a rule with the place it stands at."""
+    names = set(card["signatures"])
+    for place, term in _terms(card["match"], "match"):
+        if term not in names:
+            yield place, term
+    for name, text in card["compute"].items():
+        yield f"compute.{name}", text
+    for index, remedy in enumerate(card["remedies"]):
+        if remedy["when"]:
+            yield f"remedies.{index}.when", remedy["when"]
+        for action in remedy["actions"]:
+            for part in ("to", "amount"):
+                if action.get(part) and action["kind"] in {"resize", "free_resource"}:
+                    yield f"remedies.{index}.{action['kind']}.{part}", action[part]
+    if card["confirm"] and card["confirm"]["tokens_at_least"]:
+        yield "confirm.tokens_at_least", card["confirm"]["tokens_at_least"]
+
+
+def templates_of(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every template of a rule with the place it stands at."""
+    for part in ("summary", "explanation", "provoke"):
+        if card[part]:
+            yield part, card[part]
+    for index, remedy in enumerate(card["remedies"]):
+        for part in ("title", "cost", "undo"):
+            if remedy[part]:
+                yield f"remedies.{index}.{part}", remedy[part]
+        for action in remedy["actions"]:
+            for part in ("value", "text"):
+                if action.get(part):
+                    yield f"remedies.{index}.{action['kind']}.{part}", action[part]
+
+
+def _terms(match: dict[str, Any], place: str) -> Iterator[tuple[str, str]]:
+    for part in ("all", "any", "none", "strengthened_by"):
+        for index, term in enumerate(match[part]):
+            if isinstance(term, str):
+                yield f"{place}.{part}.{index}", term
+            else:
+                yield from _terms(term, f"{place}.{part}.{index}")
+
+
+def _from_json(data: dict[str, Any], key: str) -> RuleBook:
+    if data["format"] != FORMAT:
+        raise ValueError("another format")
+    return RuleBook(
+        rules={card["id"]: CompiledRule.of(card) for card in data["rules"]},
+        dialects={dialect["engine"]: dialect for dialect in data["dialects"]},
+        lineage=data["lineage"],
+        nodes=data["nodes"],
+        prose=data["prose"],
+        mistakes=data["mistakes"],
+        key=key,
+    )
+
+
+def _key(folders: Iterable[Path]) -> str:
+    """Changes when a rule file, the program or the schema changes: names, sizes and times, not contents (2 ms)."""
+    digest = hashlib.sha256(f"{__version__} {FORMAT}".encode())
+    code = Path(__file__).parent
+    for path in (*sorted(code.glob("*.py")), *sorted((code.parent / "vocabulary").glob("*.py"))):
+        _add(digest, path)
+    for folder in folders:
+        for path in sorted(folder.rglob("*.y*ml")):
+            _add(digest, path)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, path: Path) -> None:
+    status = path.stat()
+    digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
