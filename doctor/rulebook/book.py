@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doctor import __version__, resources
-from doctor.rulebook.cache import read_cache, write_cache
+from doctor.cache import read_cache, write_cache
 from doctor.vocabulary.terms import Evidence, Kind, Outcome, Phase, Severity
 
 if TYPE_CHECKING:
