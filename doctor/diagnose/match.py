@@ -1,0 +1,312 @@
+"""Does a rule hold? Three-valued: true, false, or unknown for lack of facts that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from doctor.diagnose.scope import RuleScope
+from doctor.vocabulary.facts import ABSENT, Unknown
+
+if TYPE_CHECKING:
+    from doctor.facts.factset import FactSet
+    from doctor.rulebook.book import CompiledRule, RuleBook
+    from doctor.scan.runs import Observation, Run
+
+MAX_TRIES = 40
+
+# True, False or Unknown: Kleene's three values.
+Truth = bool | Unknown
+
+
+def conjunction(parts: Iterable[Truth]) -> Truth:
+    """False if any is false, else unknown if any is unknown, else true."""
+    missing: Unknown | None = None
+    for part in parts:
+        if part is False:
+            return False
+        if isinstance(part, Unknown):
+            missing = part if missing is None else missing | part
+    return True if missing is None else missing
+
+
+def disjunction(parts: Iterable[Truth]) -> Truth:
+    """True if any is true, else unknown if any is unknown, else false."""
+    missing: Unknown | None = None
+    for part in parts:
+        if part is True:
+            return True
+        if isinstance(part, Unknown):
+            missing = part if missing is None else missing | part
+    return False if missing is None else missing
+
+
+def negation(part: Truth) -> Truth:
+    return part if isinstance(part, Unknown) else not part
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A rule that holds (``missing`` empty) or would, if the missing facts were known.
+
+    Attributes:
+        run: the run that the primary hit lies in; None for a line outside of any run.
+        evidence: (signature, hit) in the order of the rule's signatures, primary first.
+        steps_down: how far confidence is lowered by what is not known of engine and version.
+        count: how often the primary signature was seen in that run.
+    """
+
+    rule: CompiledRule
+    run: Run | None
+    scope: RuleScope
+    evidence: list[tuple[str, Observation]]
+    missing: frozenset[str] = frozenset()
+    steps_down: int = 0
+    strengthened: bool = False
+    count: int = 1
+    conditions: int = 0
+
+    @property
+    def holds(self) -> bool:
+        return not self.missing
+
+    @property
+    def line(self) -> tuple[int, int]:
+        """Where its first evidence stands: source, line."""
+        if not self.evidence:
+            return (1 << 30, 1 << 30)
+        first = min(self.evidence, key=lambda item: (item[1].source, item[1].number))[1]
+        return (first.source, first.number)
+
+
+@dataclass(slots=True)
+class Ground:
+    """What rules are matched against: an incident's hits by rule signature, and the facts of each run."""
+
+    book: RuleBook
+    hits: dict[str, list[Observation]]
+    facts_of: dict[str, FactSet]
+    node_facts: FactSet
+    runs: Sequence[Run]
+    _tries: dict[str, int] = field(default_factory=dict)
+
+    def facts(self, run: Run | None) -> FactSet:
+        return self.facts_of[run.id] if run is not None else self.fallback()
+
+    def fallback(self) -> FactSet:
+        """Facts for a line outside of any run (a kernel line): those of the only run, else of the node."""
+        main = [run for run in self.runs if not run.is_worker and not run.is_wrapper]
+        return self.facts_of[main[-1].id] if main else self.node_facts
+
+    def signature(self, rule: CompiledRule, name: str) -> list[Observation]:
+        return self.hits.get(f"r:{rule.id}:{name}", [])
+
+
+def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
+    """All runs for which ``rule`` holds or may hold: one candidate a run, at its first place."""
+    primary = primary_signature(rule)
+    if primary is None:
+        found = []
+        for run in [run for run in ground.runs if not run.is_wrapper] or [None]:
+            candidate = _try(rule, None, run, ground)
+            if candidate is not None and candidate.holds:
+                found.append(candidate)
+        return found
+    by_run: dict[str, list[Observation]] = {}
+    for hit in ground.signature(rule, primary):
+        by_run.setdefault(hit.run.id if hit.run else "", []).append(hit)
+    found = []
+    for hits in by_run.values():
+        best: Candidate | None = None
+        for hit in hits[:MAX_TRIES]:
+            candidate = _try(rule, (primary, hit), hit.run, ground)
+            if candidate is not None and (best is None or (candidate.holds and not best.holds)):
+                best = candidate
+            if best is not None and best.holds:
+                break
+        if best is not None:
+            best.count = len(hits)
+            found.append(best)
+    return found
+
+
+def primary_signature(rule: CompiledRule) -> str | None:
+    """The signature that a rule is tried at: the first that its ``match`` names."""
+    return next(iter(_named(rule.match, rule.captures)), None)
+
+
+def _named(match: dict[str, Any], signatures: dict[str, Any]) -> list[str]:
+    """Signatures that a match needs, in order."""
+    found = []
+    for part in ("all", "sequence", "any"):
+        for term in match[part]:
+            if isinstance(term, str):
+                if term in signatures:
+                    found.append(term)
+            elif part == "sequence":
+                found.append(term["signature"])
+            else:
+                found += _named(term, signatures)
+    for part in ("count", "not_followed_by"):
+        if match[part]:
+            found.append(match[part]["signature"])
+    return found
+
+
+def _try(rule: CompiledRule, at: tuple[str, Observation] | None, run: Run | None, ground: Ground) -> Candidate | None:
+    applies, steps = engine_applies(rule, run, ground)
+    if not applies:
+        return None
+    bound: dict[str, Observation | None] = {}
+    if at is not None:
+        bound[at[0]] = at[1]
+    for name in rule.captures:
+        if name not in bound:
+            bound[name] = _nearest(ground.signature(rule, name), at[1] if at else None)
+    scope = RuleScope(rule, ground.book, ground.facts(run), bound)
+    truth = _Matcher(rule, ground, scope, bound).match(rule.match)
+    if truth is False:
+        return None
+    strengthening = rule.match["strengthened_by"]
+    strong = bool(strengthening) and any(_Matcher(rule, ground, scope, bound).term(term) is True for term in strengthening)
+    if strong and steps:
+        steps -= 1
+    names = list(dict.fromkeys([*([at[0]] if at else []), *_named(rule.match, rule.captures), *rule.captures]))
+    forbidden = {term for term in rule.match["none"] if isinstance(term, str)}
+    evidence = [(name, hit) for name in names if name not in forbidden and (hit := bound.get(name)) is not None]
+    return Candidate(
+        rule,
+        run,
+        scope,
+        evidence,
+        truth.missing if isinstance(truth, Unknown) else frozenset(),
+        steps,
+        strong,
+        conditions=_conditions(rule.match),
+    )
+
+
+def _conditions(match: dict[str, Any]) -> int:
+    count = len(match["all"]) + len(match["sequence"]) + len(match["none"]) + (1 if match["any"] else 0)
+    count += sum(_conditions(term) for term in match["all"] if isinstance(term, dict))
+    return count + bool(match["count"]) + bool(match["not_followed_by"])
+
+
+def _nearest(hits: Sequence[Observation], to: Observation | None) -> Observation | None:
+    """The hit nearest to a place: same run, then same source, then anywhere (the first)."""
+    if not hits:
+        return None
+    if to is None:
+        return hits[0]
+    same_run = [hit for hit in hits if hit.run is to.run and hit.source == to.source]
+    same_source = same_run or [hit for hit in hits if hit.source == to.source]
+    if same_source:
+        return min(same_source, key=lambda hit: abs(hit.number - to.number))
+    return hits[0]
+
+
+def engine_applies(rule: CompiledRule, run: Run | None, ground: Ground) -> tuple[bool, int]:
+    """Whether the rule's engines admit this run, and how many steps of confidence the answer costs."""
+    if not rule.engines:
+        return True, 0
+    if run is None:
+        seen = {name for other in ground.runs for name in other.engines}
+        if not seen or any(entry["name"] in seen for entry in rule.engines):
+            return True, 0
+        return False, 0
+    if not run.engines:
+        return True, 1
+    cost: int | None = None
+    for entry in rule.engines:
+        name = entry["name"]
+        if name in run.engines:
+            fits = _version_fits(entry, run)
+            step = 0 if fits is True else 1 if fits is None else None
+        elif run.wrapper is None and run.engine in ground.book.bases(name):
+            step = 1  # the log speaks the base engine's language; a wrapper may stand around it unseen
+        else:
+            step = None
+        if step is not None:
+            cost = step if cost is None else min(cost, step)
+    return cost is not None, cost or 0
+
+
+def _version_fits(entry: dict[str, Any], run: Run) -> bool | None:
+    if not entry["affected"]:
+        return True
+    text = run.versions.get(entry["name"])
+    if text is None:
+        return None
+    from doctor.versions import Version
+
+    return Version.parse(text).within(entry["affected"])
+
+
+@dataclass(slots=True)
+class _Matcher:
+    rule: CompiledRule
+    ground: Ground
+    scope: RuleScope
+    bound: dict[str, Observation | None]
+
+    def match(self, match: dict[str, Any]) -> Truth:
+        # The sequence binds its signatures to the hits that follow one another, so it goes first.
+        parts: list[Truth] = []
+        if match["sequence"]:
+            parts.append(self.sequence(match["sequence"]))
+        parts += [self.term(term) for term in match["all"]]
+        if match["any"]:
+            parts.append(disjunction([self.term(term) for term in match["any"]]))
+        parts += [negation(self.term(term)) for term in match["none"]]
+        if match["count"]:
+            parts.append(self.count(match["count"]))
+        if match["not_followed_by"]:
+            parts.append(self.not_followed_by(match["not_followed_by"]))
+        return conjunction(parts)
+
+    def term(self, term: str | dict[str, Any]) -> Truth:
+        if isinstance(term, dict):
+            return self.match(term)
+        if term in self.rule.captures:
+            return self.bound.get(term) is not None
+        value = self.scope.evaluate(term)
+        if isinstance(value, Unknown):
+            return value
+        return value is not ABSENT and bool(value)
+
+    def sequence(self, steps: list[dict[str, Any]]) -> Truth:
+        previous = self.bound.get(steps[0]["signature"])
+        if previous is None:
+            return False
+        for step in steps[1:]:
+            following = self._after(step["signature"], previous, step["within_lines"], step["same_proc"])
+            if following is None:
+                return False
+            self.bound[step["signature"]] = previous = following
+        return True
+
+    def _after(self, name: str, place: Observation, within: int | None, same_proc: bool = False) -> Observation | None:
+        for hit in self.ground.signature(self.rule, name):
+            if hit.source != place.source or hit.run is not place.run or hit.number < place.number or hit is place:
+                continue
+            if within is not None and hit.number - place.number > within:
+                continue
+            if same_proc and hit.proc is not None and place.proc is not None and hit.proc != place.proc:
+                continue
+            return hit
+        return None
+
+    def count(self, count: dict[str, Any]) -> Truth:
+        place = self.bound.get(count["signature"])
+        if place is None:
+            return False
+        hits = [hit for hit in self.ground.signature(self.rule, count["signature"]) if hit.run is place.run]
+        within = count["within_lines"]
+        if within is not None:
+            hits = [hit for hit in hits if hit.source == place.source and 0 <= hit.number - place.number <= within]
+        return len(hits) >= int(count["at_least"])
+
+    def not_followed_by(self, part: dict[str, Any]) -> Truth:
+        place = self.bound.get(part["signature"])
+        return place is not None and self._after(part["by"], place, part["within_lines"]) is None

@@ -1,0 +1,163 @@
+"""Hits of dialect lines, saved output, environment files and command lines -> the facts of each run and node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from doctor.facts.catalogue import load_catalogue
+from doctor.facts.convert import convert
+from doctor.facts.factset import FactSet
+from doctor.facts.options import KnownOption
+from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Record
+
+if TYPE_CHECKING:
+    from doctor.facts.config.argv import Command
+    from doctor.facts.config.env import EnvFile
+    from doctor.rulebook.book import RuleBook
+    from doctor.scan.runs import Observation, Run, Timeline
+
+
+@dataclass(slots=True)
+class Given:
+    """What the user said beside the logs, and what lay beside them."""
+
+    commands: list[tuple[Command, Origin]] = field(default_factory=list)
+    env_files: list[EnvFile] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    exit_status: int | None = None
+    exit_signal: str | None = None
+
+
+def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str, FactSet], FactSet]:
+    """The fact sets of all runs by run id, and that of the node."""
+    node = FactSet()
+    for fact in given.facts:
+        node.add(fact)
+    for record in given.records:
+        node.add_record(record)
+    _dialect_facts(timeline.context, node, book)
+    sets: dict[str, FactSet] = {}
+    for run in sorted(timeline.runs, key=lambda run: not run.is_wrapper):
+        parents = [sets[run.parent.id]] if run.parent else []
+        facts = FactSet(parents=[*parents, node])
+        sets[run.id] = facts
+        _engine_facts(run, facts)
+        _dialect_facts(run.observations, facts, book)
+    for run in main_runs(timeline):
+        facts = sets[run.id]
+        options = options_of(run, book)
+        for command, origin in commands_for(run, given, book):
+            _command_facts(command, origin, options, facts)
+        for env in given.env_files:
+            _env_facts(env, options, facts)
+        _defaults(options, facts)
+    for env in given.env_files:
+        _env_facts(env, (), node)
+    return sets, node
+
+
+def main_runs(timeline: Timeline) -> list[Run]:
+    """The runs that the user's command line and environment are about: all but RPC workers."""
+    return [run for run in timeline.runs if not run.is_worker] or timeline.runs
+
+
+def commands_for(run: Run, given: Given, book: RuleBook) -> list[tuple[Command, Origin]]:
+    """Command lines that start this run's engine: those of its programs, and those of no program we know."""
+    programs = book.programs()
+    found = []
+    for command, origin in given.commands:
+        engine = programs.get(command.program)
+        if engine is None or run.engine is None or engine in run.engines or run.engine in [engine, *book.bases(engine)]:
+            found.append((command, origin))
+    return found
+
+
+def options_of(run: Run, book: RuleBook) -> list[KnownOption]:
+    """The options of the run's engine, nearest dialect first (llama-box's before llama.cpp's)."""
+    engines = run.engines or [name for name in ("llama.cpp",) if name in book.dialects]
+    found: list[KnownOption] = []
+    for engine in engines:
+        for option in book.dialects.get(engine, {}).get("options", []):
+            found.append(KnownOption(**option))
+    return found
+
+
+def _engine_facts(run: Run, facts: FactSet) -> None:
+    origin = Origin(run.path, run.first_line)
+    if run.engine:
+        facts.add(Fact("engine.name", run.engine, origin))
+    if run.product:
+        facts.add(Fact("engine.product", run.product, origin))
+    if run.wrapper:
+        facts.add(Fact("engine.wrapper", run.wrapper, origin))
+    text = run.versions.get(run.engine or "")
+    if text:
+        facts.add(Fact("engine.version", convert(text, "version"), origin))
+
+
+def _dialect_facts(observations: Iterable[Observation], facts: FactSet, book: RuleBook) -> None:
+    from doctor.facts.config.argv import parse_arguments, parse_command
+
+    catalogue = load_catalogue()
+    for observation in observations:
+        kind, _, rest = observation.key.partition(":")
+        if kind != "d":
+            continue
+        engine, section, index = rest.rsplit(":", 2)
+        if section != "facts":
+            continue
+        line = book.dialects[engine]["facts"][int(index)]
+        origin = Origin(observation.path, observation.number)
+        for name, source in line["set"].items():
+            if name in {"command", "command.arguments"}:
+                text = observation.captures.get(source) or ""
+                command = parse_command(text) if name == "command" else parse_arguments(text, engine)
+                if command is not None and observation.run is not None:
+                    declared = Origin(observation.path, observation.number, Layer.COMMAND_LINE)
+                    _command_facts(command, declared, options_of(observation.run, book), facts)
+                continue
+            value = _value(source, observation, line["captures"], catalogue.type_of(name) or "str")
+            facts.add(Fact(name, value, origin), first_wins=line["once"] == "first")
+        if line["record"]:
+            types = catalogue.records.get(line["record"], {})
+            fields = {
+                name: value
+                for name, source in line["fields"].items()
+                if (value := _value(source, observation, line["captures"], types.get(name, {}).get("type", "str"))) is not ABSENT
+            }
+            if fields:
+                facts.add_record(Record(line["record"], fields, origin), line["key"])
+
+
+def _value(source: str, observation: Observation, captures: dict[str, str], kind: str) -> Any:
+    if source.startswith("="):
+        return convert(source[1:], kind)
+    text = observation.captures.get(source)
+    return convert(text, captures.get(source, kind))
+
+
+def _command_facts(command: Command, origin: Origin, options: Sequence[KnownOption], facts: FactSet) -> None:
+    from doctor.facts.config.argv import settings_of
+
+    found, _unknown, absent = settings_of(command, options, Origin(origin.path, origin.line, Layer.COMMAND_LINE))
+    for fact in found:
+        facts.add(fact)
+    facts.absent |= absent
+    for name, value in command.env.items():
+        facts.add(Fact(f"env.{name}", value, Origin(origin.path, origin.line, Layer.ENVIRONMENT)))
+
+
+def _env_facts(env: EnvFile, options: Sequence[KnownOption], facts: FactSet) -> None:
+    from doctor.facts.config.env import settings_of_env
+
+    for fact in settings_of_env(env, options, Layer.ENVIRONMENT):
+        facts.add(fact)
+
+
+def _defaults(options: Sequence[KnownOption], facts: FactSet) -> None:
+    for option in options:
+        if option.default is not None:
+            facts.add(Fact(option.setting, option.default, Origin("engine default", None, Layer.DEFAULT)), first_wins=True)

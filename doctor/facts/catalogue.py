@@ -1,0 +1,39 @@
+"""The catalogue of facts: which names there are, of which type and unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """``scalars``: fact name -> entry; ``records``: collection -> field -> entry (each entry has type, unit, doc)."""
+
+    scalars: dict[str, dict[str, Any]]
+    records: dict[str, dict[str, dict[str, Any]]]
+
+    def type_of(self, name: str) -> str | None:
+        """The type of a scalar, by open family (``env.*``) where needed; None for a name that does not exist."""
+        entry = self.scalars.get(name) or self.scalars.get(name.split(".")[0] + ".*")
+        return entry["type"] if entry else None
+
+    def knows(self, name: str) -> bool:
+        return self.type_of(name) is not None or name.split(".")[0] in self.records
+
+    def suggest(self, name: str) -> str | None:
+        """The nearest existing name."""
+        near = get_close_matches(name, [*self.scalars, *self.records], n=1, cutoff=0.6)
+        return near[0] if near else None
+
+
+@cache
+def load_catalogue() -> Catalogue:
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    data = yaml.load((Path(__file__).parent / "catalogue.yaml").read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader
+    return Catalogue(data["scalars"], data["records"])

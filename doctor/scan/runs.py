@@ -1,0 +1,328 @@
+"""From hits to runs: which engine speaks where, where each life of a service begins and ends.
+
+A run starts at a dialect's start marker; a source without one is one run. Wrappers (GPUStack, a router) make a run
+of their own around the engine runs in the same source. Kernel lines belong to no run: they are context of a node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from doctor.vocabulary.terms import Outcome
+
+if TYPE_CHECKING:
+    from doctor.rulebook.book import RuleBook
+    from doctor.scan.scanner import Line, Scan
+
+# The relative clock of llama.cpp since 2026: minutes.seconds.milliseconds.microseconds, then the level.
+_CLOCK = re.compile(r"(?:^|\s)(\d+)\.(\d{2})\.(\d{3})\.(\d{3}) [A-Z] ")
+_CLOCK_FALL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Observation:
+    """A pattern seen on a line of a source. ``captures`` are the raw texts."""
+
+    source: int
+    path: str
+    key: str
+    line: Line
+    captures: dict[str, str | None]
+    run: Run | None = None
+    proc: str | None = None
+
+    @property
+    def number(self) -> int:
+        return self.line.number
+
+
+@dataclass(slots=True)
+class Marker:
+    line: int
+    means: str
+    outcome: Outcome | None
+    observation: Observation
+
+
+@dataclass(slots=True)
+class Run:
+    """One life of one service.
+
+    Attributes:
+        engine: the innermost engine that was recognised, None when nothing was.
+        engines: it and everything that it is built on or that was seen with it.
+        wrapper: the product around it, if one was seen.
+        versions: raw version text by engine name.
+    """
+
+    id: str
+    source: int
+    path: str
+    node: str
+    first_line: int
+    last_line: int
+    engine: str | None = None
+    engines: list[str] = field(default_factory=list)
+    wrapper: str | None = None
+    is_wrapper: bool = False
+    product: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    parent: Run | None = None
+    markers: list[Marker] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    outcome: Outcome = Outcome.UNKNOWN
+    incident: str = ""
+
+    def covers(self, line: int) -> bool:
+        return self.first_line <= line <= self.last_line
+
+    def ready_line(self) -> int | None:
+        return next((marker.line for marker in self.markers if marker.means == "ready"), None)
+
+    @property
+    def is_worker(self) -> bool:
+        return self.product == "rpc-server"
+
+
+@dataclass(slots=True)
+class ScannedSource:
+    """A source after its one pass. ``kind`` as in the document (log, env, config, hardware)."""
+
+    index: int
+    path: str
+    node: str
+    kind: str
+    scan: Scan
+
+
+@dataclass(slots=True)
+class Timeline:
+    """All runs in order, and what was seen outside of any run (kernel lines, saved output)."""
+
+    runs: list[Run] = field(default_factory=list)
+    context: list[Observation] = field(default_factory=list)
+
+
+def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline:
+    """Splits every log into runs and hands each hit to the run that its line belongs to."""
+    timeline = Timeline()
+    for source in sources:
+        observations = [Observation(source.index, source.path, hit.key, hit.line, hit.captures) for hit in source.scan.hits]
+        if source.kind != "log" or _only_context(observations, book):
+            timeline.context += observations
+            continue
+        runs = _split(source, observations, book)
+        for observation in observations:
+            run = _run_at(runs, observation, book)
+            if run is None:
+                timeline.context.append(observation)
+                continue
+            observation.run = run
+            run.observations.append(observation)
+        for run in runs:
+            _recognise(run, runs, book)
+            run.markers = _markers(run, book)
+        timeline.runs += runs
+    for number, run in enumerate(timeline.runs, 1):
+        run.id = f"run-{number}"
+    return timeline
+
+
+def _section(observation: Observation) -> tuple[str, str, int] | None:
+    """(engine, section, index) of a dialect hit; None for a rule's."""
+    kind, _, rest = observation.key.partition(":")
+    if kind != "d":
+        return None
+    engine, section, index = rest.rsplit(":", 2)
+    return engine, section, int(index)
+
+
+def _only_context(observations: list[Observation], book: RuleBook) -> bool:
+    """Whether only the kernel or a tool speaks in this source."""
+    kinds = set()
+    for observation in observations:
+        place = _section(observation)
+        if place and place[1] in {"recognise", "starts"}:
+            kinds.add(book.dialects[place[0]]["kind"])
+    return bool(kinds) and kinds <= {"kernel", "host"}
+
+
+def _split(source: ScannedSource, observations: list[Observation], book: RuleBook) -> list[Run]:
+    starts = _start_lines(observations, book)
+    last = max(source.scan.lines, 1)
+    runs: list[Run] = []
+    for is_wrapper in (True, False):
+        lines = starts[is_wrapper]
+        if is_wrapper and not lines and not _speaks(observations, book, wrapper=True):
+            continue
+        if not is_wrapper and runs and not lines and not _speaks(observations, book, wrapper=False):
+            continue
+        # What stands before the first start marker is the tail of a life that the log no longer holds; a few lines
+        # of launcher output are not: they belong to the run that they start.
+        edges = lines or [1]
+        if edges[0] > 1 and not _ended_before(observations, edges[0], book):
+            edges = [1, *edges[1:]]
+        elif edges[0] > 1:
+            edges = [1, *edges]
+        for begin, following in zip(edges, [*edges[1:], last + 1], strict=True):
+            runs.append(Run("", source.index, source.path, source.node, begin, max(following - 1, begin), is_wrapper=is_wrapper))
+    for run in runs:
+        if not run.is_wrapper:
+            run.parent = next((r for r in runs if r.is_wrapper and r.covers(run.first_line)), None)
+    return runs
+
+
+def _speaks(observations: list[Observation], book: RuleBook, *, wrapper: bool) -> bool:
+    for observation in observations:
+        place = _section(observation)
+        if place and place[1] == "recognise":
+            kind = book.dialects[place[0]]["kind"]
+            if kind in {"engine", "wrapper"} and (kind == "wrapper") == wrapper:
+                return True
+    return False
+
+
+def _ended_before(observations: list[Observation], line: int, book: RuleBook) -> bool:
+    """Whether a life ends, or shows work, before ``line``."""
+    for observation in observations:
+        if observation.number >= line:
+            return False
+        place = _section(observation)
+        if place and place[1] == "markers" and book.dialects[place[0]]["markers"][place[2]]["means"] != "loading":
+            return True
+    return False
+
+
+def _start_lines(observations: list[Observation], book: RuleBook) -> dict[bool, list[int]]:
+    """Lines at which a run begins, for wrappers (True) and engines (False).
+
+    The lines that one start-up prints are several, of several dialects (a wrapper's banner, then its engine's): a new
+    run begins when a start line comes *again*, or after the life before has shown that it was ready or had ended.
+    """
+    found: dict[bool, list[int]] = {True: [], False: []}
+    seen: dict[bool, set[str]] = {True: set(), False: set()}
+    lived = {True: False, False: False}
+    over = {True: False, False: False}
+    clock = -1.0
+    for observation in observations:
+        if (now := _clock(observation.line.text)) is not None:
+            if now < clock - _CLOCK_FALL_SECONDS and observation.number not in found[False]:
+                found[False].append(observation.number)
+                seen[False].clear()
+                lived[False] = over[False] = False
+            clock = now
+        place = _section(observation)
+        if place is None:
+            continue
+        engine, section, index = place
+        dialect = book.dialects[engine]
+        if dialect["kind"] not in {"engine", "wrapper"}:
+            continue
+        wraps = dialect["kind"] == "wrapper"
+        if section == "markers":
+            means = dialect["markers"][index]["means"]
+            lived[wraps] |= means in {"ready", "progress"}
+            over[wraps] |= means in {"stopping", "ended"}
+        elif section == "starts":
+            weak = dialect["starts"][index]["weak"]
+            fresh = over[wraps] if weak else (over[wraps] or lived[wraps] or observation.key in seen[wraps])
+            if (fresh or (not weak and not found[wraps])) and observation.number not in found[wraps]:
+                found[wraps].append(observation.number)
+                seen[wraps] = set()
+                lived[wraps] = over[wraps] = False
+            if not weak:
+                seen[wraps].add(observation.key)
+    return found
+
+
+def _clock(text: str) -> float | None:
+    found = _CLOCK.search(text[:80])
+    if not found:
+        return None
+    minutes, seconds, millis, micros = (int(part) for part in found.groups())
+    return minutes * 60 + seconds + millis / 1e3 + micros / 1e6
+
+
+def _run_at(runs: list[Run], observation: Observation, book: RuleBook) -> Run | None:
+    """The run a hit belongs to: a wrapper's own lines to the wrapper, kernel lines to none, the rest to the engine."""
+    place = _section(observation)
+    kind = book.dialects[place[0]]["kind"] if place else None
+    if kind in {"kernel", "host"}:
+        return None
+    here = [run for run in runs if run.covers(observation.number)]
+    inner = [run for run in here if not run.is_wrapper]
+    outer = [run for run in here if run.is_wrapper]
+    if kind == "wrapper":
+        return (outer or inner or [None])[0]
+    return (inner or outer or [None])[0]
+
+
+def _recognise(run: Run, runs: list[Run], book: RuleBook) -> None:
+    votes: dict[bool, dict[str, int]] = {True: defaultdict(int), False: defaultdict(int)}
+    for observation in run.observations:
+        place = _section(observation)
+        if place is None or place[1] not in {"recognise", "starts"}:
+            continue
+        engine, section, index = place
+        if section == "recognise":
+            line = book.dialects[engine]["recognise"][index]
+            votes[line["certain"]][engine] += 1
+        elif run.product is None:
+            run.product = book.dialects[engine]["starts"][index]["product"]
+        for name in ("version", "commit"):
+            text = observation.captures.get(name)
+            if text and name == "version":
+                run.versions.setdefault(engine, text)
+    seen = votes[True] or votes[False]
+    run.engine = _most_derived(seen, book)
+    if run.engine is None:
+        before = [other for other in runs if other.source == run.source and other.is_wrapper == run.is_wrapper and other.engine]
+        if before:
+            run.engine = before[-1].engine
+            run.versions = dict(before[-1].versions)
+            run.product = run.product or before[-1].product
+    if run.parent:
+        run.wrapper = run.parent.engine
+    run.engines = []
+    for name in (run.engine, *seen, run.wrapper):
+        for item in (name, *(book.bases(name) if name else ())):
+            if item and item not in run.engines:
+                run.engines.append(item)
+    for name in list(run.versions if not run.parent else {**run.parent.versions, **run.versions}):
+        _derive_versions(run, name, book)
+
+
+def _derive_versions(run: Run, name: str, book: RuleBook) -> None:
+    """A product's release says which engine release is inside (``rules/dialects/lineage.yaml``)."""
+    from doctor.versions import Version
+
+    text = run.versions.get(name) or (run.parent.versions.get(name) if run.parent else None)
+    if not text:
+        return
+    run.versions.setdefault(name, text)
+    for entry in book.lineage.get(name, []):
+        if Version.parse(text).within(entry["versions"]):
+            for base, version in entry["contains"].items():
+                run.versions.setdefault(base, str(version))
+
+
+def _most_derived(seen: dict[str, int], book: RuleBook) -> str | None:
+    """The engine whose lineage holds the others that were recognised; else the one seen most."""
+    if not seen:
+        return None
+    return max(seen, key=lambda name: (sum(other in book.bases(name) for other in seen), seen[name]))
+
+
+def _markers(run: Run, book: RuleBook) -> list[Marker]:
+    found = []
+    for observation in run.observations:
+        place = _section(observation)
+        if place and place[1] == "markers":
+            line: dict[str, Any] = book.dialects[place[0]]["markers"][place[2]]
+            outcome = Outcome(line["outcome"]) if line["outcome"] else None
+            found.append(Marker(observation.number, line["means"], outcome, observation))
+    return found
