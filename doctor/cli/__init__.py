@@ -1,0 +1,85 @@
+"""The command line: one thin module a command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from doctor import __version__
+from doctor.errors import UsageProblem
+
+_COMMANDS = {
+    "analyze": ("doctor.cli.analyze", "Name the root cause of a failure from logs, settings and saved output."),
+    "explain": ("doctor.cli.explain", "Explain a rule, an exit code or a signal."),
+    "rules": ("doctor.cli.rules", "List, test and lint the rule book."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name; a command's module is imported when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_module, text) in _COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+_EPILOG = """\b
+Examples:
+  llmdoctor analyze /var/log/llama/              a folder of logs, env files, saved output
+  journalctl -u ollama | llmdoctor analyze -     from a pipe
+  llmdoctor analyze run.log --command "llama-server -m m.gguf -c 65536 -ngl 99"
+  llmdoctor analyze run.log --exit 137 --format json
+  llmdoctor explain 137
+"""
+
+
+@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="llmdoctor")
+def cli() -> None:
+    """Why did my local LLM server break, and what exactly do I change?
+
+    llmdoctor reads logs, environment files and saved command output, names the root cause with the lines that prove
+    it, shows the arithmetic, and gives the exact change. Offline; nothing is sent anywhere.
+    """
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The entry point: wrong usage ends with status 2 and one message, never a traceback."""
+    try:
+        result: Any = cli.main(argv, prog_name="llmdoctor", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except UsageProblem as problem:
+        click.echo(f"llmdoctor: {problem}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("llmdoctor: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)

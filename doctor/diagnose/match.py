@@ -48,7 +48,7 @@ def negation(part: Truth) -> Truth:
 
 @dataclass(slots=True)
 class Candidate:
-    """A rule that holds (``missing`` empty) or would, if the missing facts were known.
+    """A rule that holds, or would if the missing facts were known.
 
     Attributes:
         run: the run that the primary hit lies in; None for a line outside of any run.
@@ -61,15 +61,12 @@ class Candidate:
     run: Run | None
     scope: RuleScope
     evidence: list[tuple[str, Observation]]
+    holds: bool = True
     missing: frozenset[str] = frozenset()
     steps_down: int = 0
     strengthened: bool = False
     count: int = 1
     conditions: int = 0
-
-    @property
-    def holds(self) -> bool:
-        return not self.missing
 
     @property
     def line(self) -> tuple[int, int]:
@@ -180,6 +177,7 @@ def _try(rule: CompiledRule, at: tuple[str, Observation] | None, run: Run | None
         run,
         scope,
         evidence,
+        truth is True,
         truth.missing if isinstance(truth, Unknown) else frozenset(),
         steps,
         strong,

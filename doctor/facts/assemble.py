@@ -126,7 +126,8 @@ def _dialect_facts(observations: Iterable[Observation], facts: FactSet, book: Ru
             fields = {
                 name: value
                 for name, source in line["fields"].items()
-                if (value := _value(source, observation, line["captures"], types.get(name, {}).get("type", "str"))) is not ABSENT
+                if (value := _value(source, observation, line["captures"], types.get(name, {}).get("type", "str")))
+                is not ABSENT
             }
             if fields:
                 facts.add_record(Record(line["record"], fields, origin), line["key"])
@@ -160,4 +161,6 @@ def _env_facts(env: EnvFile, options: Sequence[KnownOption], facts: FactSet) -> 
 def _defaults(options: Sequence[KnownOption], facts: FactSet) -> None:
     for option in options:
         if option.default is not None:
-            facts.add(Fact(option.setting, option.default, Origin("engine default", None, Layer.DEFAULT)), first_wins=True)
+            facts.add(
+                Fact(option.setting, option.default, Origin("engine default", None, Layer.DEFAULT)), first_wins=True
+            )

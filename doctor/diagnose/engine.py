@@ -1,0 +1,242 @@
+"""From a timeline and its facts to the findings of every incident."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from doctor.diagnose.findings import Writer
+from doctor.diagnose.incidents import Incident, build_incidents
+from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signature
+from doctor.diagnose.outcome import outcome_of
+from doctor.diagnose.rank import Judged, judge
+from doctor.vocabulary.document import Finding, HistoryEntry, NotJudged, Problem
+from doctor.vocabulary.facts import Fact, Origin
+from doctor.vocabulary.terms import Kind, Outcome, Severity
+
+if TYPE_CHECKING:
+    from doctor.facts.assemble import Given
+    from doctor.facts.factset import FactSet
+    from doctor.memory.plan import Derivation
+    from doctor.remedy.deployment import Deployment
+    from doctor.rulebook.book import CompiledRule, RuleBook
+    from doctor.scan.runs import Observation, Run, Timeline
+
+MAX_NOT_JUDGED = 10
+_HINTS = {
+    "host": "add the output of `free`, `numactl --hardware` or `lscpu` of that machine",
+    "device": "add the output of `nvidia-smi` (or `rocm-smi`) taken while it fails",
+    "setting": "add the command line: --command \"...\"",
+    "env": "add the environment file: --env FILE",
+    "engine": "add the line that shows the engine's version, or --command \"...\"",
+    "exit": "add --exit STATUS (or --exit SIGNAL)",
+    "model": "start the engine with a verbosity that prints the model's parameters",
+    "buffer": "start the engine with a verbosity that prints buffer sizes (llama-server: -lv 4)",
+    "memory": "add the log of the load with buffer sizes, and the output of `free` or `nvidia-smi`",
+}
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What diagnosing gives: findings most important first, outcomes in the runs, and what stayed open."""
+
+    findings: list[Finding] = field(default_factory=list)
+    history: list[HistoryEntry] = field(default_factory=list)
+    could_not_judge: list[NotJudged] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    explained: set[tuple[int, int]] = field(default_factory=set)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Diagnostician:
+    book: RuleBook
+    timeline: Timeline
+    facts_of: dict[str, FactSet]
+    node_facts: FactSet
+    given: Given
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def diagnose(self, which: str = "last") -> Judgement:
+        incidents = build_incidents(self.timeline, which)
+        self._outcomes(incidents)
+        result = Judgement(problems=self.problems)
+        unknown: dict[str, list[str]] = defaultdict(list)
+        seen: set[tuple[str, tuple[int, int]]] = set()
+        for incident in incidents:
+            ground = self._ground(incident.runs, incident.context)
+            candidates = self._candidates(ground)
+            judged = judge(candidates)
+            self._settle_outcome(incident, judged)
+            writer = Writer(ground, self.deployments, self.derivations)
+            written: dict[int, Finding] = {}
+            for item in judged:
+                place = (item.candidate.rule.id, item.candidate.line)
+                if place in seen:
+                    continue  # a kernel line stands beside every service: it is told once
+                seen.add(place)
+                finding = self._written(writer, item, len(result.findings) + 1, incident.id)
+                if finding is not None:
+                    result.findings.append(finding)
+                    written[id(item)] = finding
+                for name in item.candidate.missing:
+                    unknown[name].append(item.candidate.rule.id)
+            for item in judged:
+                if id(item) in written:
+                    written[id(item)].explains = [written[id(o)].id for o in item.explains if id(o) in written]
+            result.outcomes += [run.outcome for run in incident.runs if not run.is_worker and not run.is_wrapper] or [
+                run.outcome for run in incident.runs
+            ]
+            result.history += self._history(incident)
+        result.findings.sort(key=lambda finding: _ORDER[finding.role])
+        result.could_not_judge = not_judged(unknown)
+        result.explained = self._explained(result.findings)
+        return result
+
+    def _outcomes(self, incidents: list[Incident]) -> None:
+        last = [incident.runs[0] for incident in incidents if incident.runs and not incident.runs[0].is_worker]
+        for run in self.timeline.runs:
+            told = len(last) == 1 and run is last[0]
+            run.outcome = outcome_of(
+                run,
+                status=self.given.exit_status if told else None,
+                signal=self.given.exit_signal if told else None,
+            )
+            facts = self.facts_of[run.id]
+            origin = Origin(run.path, run.last_line)
+            facts.add(Fact("outcome", run.outcome.value, origin))
+            if told and self.given.exit_status is not None:
+                facts.add(Fact("exit.status", self.given.exit_status, Origin("--exit")))
+            if told and self.given.exit_signal is not None:
+                facts.add(Fact("exit.signal", self.given.exit_signal, Origin("--exit")))
+
+    def _ground(self, runs: list[Run], context: list[Observation]) -> Ground:
+        hits: dict[str, list[Observation]] = defaultdict(list)
+        for observation in (*(o for run in runs for o in run.observations), *context):
+            if observation.key.startswith("r:") and not observation.line.text.startswith("python: "):
+                hits[observation.key].append(observation)
+        for found in hits.values():
+            found.sort(key=lambda observation: (observation.source, observation.number))
+        return Ground(self.book, hits, self.facts_of, self.node_facts, runs)
+
+    def _candidates(self, ground: Ground) -> list[Candidate]:
+        found = []
+        for rule in self.book.rules.values():
+            if rule.kind is Kind.NOISE:
+                continue
+            primary = primary_signature(rule)
+            if primary is not None and not ground.signature(rule, primary):
+                continue
+            try:
+                found += match_rule(rule, ground)
+            except Exception as error:  # one rule must not take the others down
+                self.problems.append(
+                    Problem(
+                        stage="diagnose",
+                        subject=f"rule {rule.id}",
+                        message=f"could not be judged: {type(error).__name__}: {error}",
+                        hint="a defect of llmdoctor or of that rule: please report it",
+                    )
+                )
+        return found
+
+    def _written(self, writer: Writer, item: Judged, number: int, incident: str) -> Finding | None:
+        try:
+            return writer.write(item, number, incident)
+        except Exception as error:
+            self.problems.append(
+                Problem(
+                    stage="report",
+                    subject=f"rule {item.candidate.rule.id}",
+                    message=f"its finding could not be written: {type(error).__name__}: {error}",
+                    hint="a defect of llmdoctor or of that rule: please report it",
+                )
+            )
+            return None
+
+    def _settle_outcome(self, incident: Incident, judged: list[Judged]) -> None:
+        """Lets the root cause speak where the markers are silent, or where the run serves but spoils requests."""
+        for item in judged:
+            rule, run = item.candidate.rule, item.candidate.run or (incident.runs[0] if incident.runs else None)
+            if item.role not in {"root_cause", "contributing"} or run is None or not item.candidate.holds:
+                continue
+            if run.is_worker and incident.runs:
+                run = incident.runs[0]
+            if run.outcome.bad:
+                continue
+            if rule.outcome is not None:
+                run.outcome = rule.outcome
+            elif rule.severity is Severity.FATAL:
+                run.outcome = Outcome.CRASHED if run.ready_line() else Outcome.FAILED_TO_START
+            elif rule.family.startswith("perf."):
+                run.outcome = Outcome.DEGRADED
+            elif rule.kind is Kind.CAUSE:
+                run.outcome = Outcome.REQUESTS_FAILING if run.ready_line() else Outcome.FAILED_TO_START
+
+    def _history(self, incident: Incident) -> list[HistoryEntry]:
+        """The causes of the service's earlier runs, grouped by rule."""
+        entries: dict[str, HistoryEntry] = {}
+        for run in incident.earlier:
+            ground = self._ground([run, *([run.parent] if run.parent else [])], [])
+            roots = [item for item in judge(self._candidates(ground)) if item.role == "root_cause"]
+            for item in roots:
+                rule = item.candidate.rule
+                entry = entries.get(rule.id)
+                place = f"{run.path}:{item.candidate.line[1]}"
+                if entry is None:
+                    entries[rule.id] = HistoryEntry(
+                        rule_id=rule.id, title=rule.title, count=1, runs=[run.id], first=place, last=place
+                    )
+                else:
+                    entry.count += 1
+                    entry.runs.append(run.id)
+                    entry.last = place
+        return list(entries.values())
+
+    def _explained(self, findings: list[Finding]) -> set[tuple[int, int]]:
+        """Lines that a fired rule, a noise rule or a harmless pattern accounts for."""
+        fired = {finding.rule_id for finding in findings}
+        quiet = {rule.id for rule in self.book.rules.values() if rule.kind is Kind.NOISE}
+        found = set()
+        for observation in all_observations(self.timeline):
+            kind, _, rest = observation.key.partition(":")
+            known = rest.split(":")[0] in fired | quiet if kind == "r" else kind == "d" and _section_of(rest) in _ACCOUNTED
+            if known:
+                found.add((observation.source, observation.number))
+        return found
+
+
+_ACCOUNTED = {"harmless", "facts", "recognise", "starts"}
+_ORDER: Mapping[str, int] = {"root_cause": 0, "contributing": 1, "risk": 1, "symptom": 2, "advice": 3}
+
+
+def _section_of(rest: str) -> str:
+    return rest.rsplit(":", 2)[1]
+
+
+def all_observations(timeline: Timeline) -> list[Observation]:
+    return [*(o for run in timeline.runs for o in run.observations), *timeline.context]
+
+
+def not_judged(unknown: dict[str, list[str]]) -> list[NotJudged]:
+    """Grouped by the missing input, with what would supply it; at most ten rules."""
+    groups: dict[str, NotJudged] = {}
+    total = 0
+    for name, rules in sorted(unknown.items(), key=lambda item: -len(item[1])):
+        hint = _HINTS.get(name.split(".")[0], "")
+        entry = groups.setdefault(hint or name, NotJudged(missing=name, rules=[], hint=hint))
+        if entry.missing != name and name not in entry.missing.split(", "):
+            entry.missing += f", {name}"
+        for rule in rules:
+            if rule not in entry.rules and total < MAX_NOT_JUDGED:
+                entry.rules.append(rule)
+                total += 1
+    return [entry for entry in groups.values() if entry.rules]
+
+
+def rule_by_id(book: RuleBook, name: str) -> CompiledRule | None:
+    return book.rules.get(name)

@@ -1,0 +1,182 @@
+"""Judged candidates -> findings of the document: evidence, arithmetic, prose, remedies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signature
+from doctor.diagnose.rank import Judged
+from doctor.facts.factset import FactSet
+from doctor.remedy.deployment import Deployment
+from doctor.remedy.propose import propose
+from doctor.vocabulary.document import Computed, EvidenceLine, Finding, ReferenceEntry, RemedyEntry
+from doctor.vocabulary.facts import ABSENT, Fact, Record, Unknown
+from doctor.vocabulary.terms import Kind
+
+if TYPE_CHECKING:
+    from doctor.memory.plan import Derivation
+    from doctor.scan.runs import Observation
+
+MAX_EVIDENCE = 8
+MAX_TEXT = 2000
+
+
+@dataclass(slots=True)
+class Writer:
+    """Makes findings of one incident. ``derivations``: how the computed ``memory.*`` facts of each run came about."""
+
+    ground: Ground
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
+
+    def write(self, judged: Judged, number: int, incident: str) -> Finding:
+        candidate = judged.candidate
+        rule = candidate.rule
+        card = rule.card
+        finding = Finding(
+            id=f"f{number}",
+            rule_id=rule.id,
+            family="unknown" if rule.kind is Kind.WRAPPER else rule.family,
+            role=judged.role,
+            runs=[candidate.run.id] if candidate.run else [],
+            incident=incident,
+            severity=rule.severity,
+            confidence=judged.confidence,
+            title=rule.title,
+            summary=self._render(candidate, card["summary"] or rule.title),
+            explanation=self._render(candidate, card["explanation"]),
+            evidence=evidence_lines(candidate),
+            count=candidate.count,
+            missing_facts=sorted(candidate.missing),
+            collect=card["collect"],
+            references=[ReferenceEntry(**reference) for reference in card["references"]],
+            known_by=rule.evidence.value,
+        )
+        finding.remedies = self._remedies(candidate)
+        finding.computed = self._computed(candidate)
+        if judged.recovered:
+            finding.summary = f"{finding.summary} (the run recovered from it)"
+        return finding
+
+    def _render(self, candidate: Candidate, template: str) -> str:
+        from doctor.rulebook.prose import render
+
+        return " ".join(render(template, candidate.scope, self.ground.book.prose.get(template)).split())
+
+    def _fill(self, candidate: Candidate, template: str) -> str | None:
+        from doctor.rulebook.prose import fill
+
+        return fill(template, candidate.scope, self.ground.book.prose.get(template))
+
+    def _remedies(self, candidate: Candidate) -> list[RemedyEntry]:
+        deployment = self.deployments.get(candidate.run.id if candidate.run else "", Deployment())
+        return propose(
+            candidate.rule.card["remedies"],
+            render=lambda template: self._render(candidate, template),
+            fill=lambda template: self._fill(candidate, template),
+            evaluate=candidate.scope.evaluate,
+            deployment=deployment,
+            raised_by=lambda facts, removed: self._raised(candidate, facts, removed),
+        )
+
+    def _raised(self, candidate: Candidate, facts: list[Fact], removed: set[str]) -> list[str]:
+        """Rules about settings alone that hold after the change and did not before, as grave as this one or graver."""
+        run = candidate.run
+        if run is None:
+            return []
+        changed = FactSet(parents=[self.ground.facts(run)])
+        for fact in facts:
+            changed.add(fact)
+        changed.absent |= removed
+        after = Ground(self.ground.book, {}, {run.id: changed}, changed, [run])
+        found = []
+        for rule in self.ground.book.rules.values():
+            if rule.severity.rank < candidate.rule.severity.rank or primary_signature(rule) is not None:
+                continue
+            if match_rule(rule, after) and not match_rule(rule, self.ground):
+                found.append(rule.id)
+        return found
+
+    def _computed(self, candidate: Candidate) -> list[Computed]:
+        """The rule's own arithmetic, then the derived memory figures that it (or its prose) used."""
+        rule, scope = candidate.rule, candidate.scope
+        found = []
+        for name, expression in rule.compute.items():
+            before = dict(scope.used)
+            scope.used.clear()
+            value = scope.compute(name)
+            inputs, scope.used = scope.used, {**before, **scope.used}
+            if not isinstance(value, Unknown) and value is not ABSENT:
+                unit = rule.card["units"].get(name, "")
+                shown = {key: plain(item) for key, item in inputs.items() if item is not ABSENT and key != name}
+                found.append(Computed(name=name, value=plain(value), unit=unit, expression=expression, inputs=shown))
+        derivations = self.derivations.get(candidate.run.id if candidate.run else "", {})
+        for name in scope.used:
+            derivation = derivations.get(name)
+            if derivation is not None:
+                found.append(
+                    Computed(
+                        name=name,
+                        value=plain(derivation.value),
+                        unit=derivation.unit,
+                        expression=derivation.expression,
+                        inputs={key: plain(item) for key, item in derivation.inputs.items()},
+                    )
+                )
+        return found
+
+
+def evidence_lines(candidate: Candidate) -> list[EvidenceLine]:
+    """The lines that the rule stands on, each once, primary first."""
+    found: dict[tuple[int, int], EvidenceLine] = {}
+    for name, hit in candidate.evidence:
+        place = (hit.source, hit.number)
+        if place in found:
+            found[place].captures.update(_captures(candidate, name))
+            continue
+        found[place] = _line(hit, name, _captures(candidate, name))
+    return list(found.values())[:MAX_EVIDENCE]
+
+
+def _captures(candidate: Candidate, name: str) -> dict[str, Any]:
+    return {f"{name}.{key}": plain(value) for key, value in candidate.scope.captures(name).items()}
+
+
+def _line(hit: Observation, name: str, captures: dict[str, Any]) -> EvidenceLine:
+    return EvidenceLine(
+        path=hit.path,
+        line=hit.number,
+        text=hit.line.text[:MAX_TEXT],
+        before=list(hit.line.before),
+        after=list(hit.line.after),
+        captures=captures,
+        signature=name,
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON data."""
+    if value is ABSENT or isinstance(value, Unknown):
+        return None
+    if isinstance(value, Record):
+        return {key: plain(item) for key, item in value.fields.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, (str, int, bool)) or value is None:
+        return value
+    return str(getattr(value, "raw", value))
+
+
+def fact_values(facts: FactSet) -> dict[str, Any]:
+    """The winning scalars of a scope, as JSON data."""
+    return {name: plain(facts.value(name)) for name in sorted(facts.names())}
+
+
+def unique(items: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(items))

@@ -1,0 +1,116 @@
+"""Which of the rules that hold is the root cause, and what the others are to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from doctor.vocabulary.terms import Evidence, Kind, Outcome, Phase, Severity
+
+if TYPE_CHECKING:
+    from doctor.diagnose.match import Candidate
+    from doctor.vocabulary.document import Confidence, Role
+
+_BEFORE_READY = {Phase.BUILD, Phase.START, Phase.LOAD, Phase.CONTEXT, Phase.WARMUP}
+_LEVELS: tuple[Confidence, ...] = ("high", "medium", "low")
+
+
+@dataclass(slots=True)
+class Judged:
+    """A candidate with its role in the incident."""
+
+    candidate: Candidate
+    role: Role
+    recovered: bool = False
+    explains: list[Judged] = field(default_factory=list)
+
+    @property
+    def confidence(self) -> Confidence:
+        """High, less a step each: engine or version not known, facts missing, a claim that is only inferred."""
+        steps = self.candidate.steps_down
+        if not self.candidate.holds:
+            steps += 1
+        if self.candidate.rule.evidence is Evidence.INFERRED and not self.candidate.strengthened:
+            steps += 1
+        return _LEVELS[min(steps, 2)]
+
+
+def judge(candidates: list[Candidate]) -> list[Judged]:
+    """Roles within one incident, most important first. At most one is the root cause.
+
+    A wrapper is the root cause only when no cause is there; a cause that a later sign of life took back, and advice,
+    never is.
+    """
+    judged = [Judged(candidate, "advice", recovered=recovered(candidate)) for candidate in candidates]
+    causes = [j for j in judged if j.candidate.rule.kind is Kind.CAUSE and not j.recovered and _weighty(j)]
+    wrappers = [j for j in judged if j.candidate.rule.kind is Kind.WRAPPER and not j.recovered]
+    certain = [j for j in causes if j.candidate.holds]
+    explained = {name for j in certain or causes for name in j.candidate.rule.explains}
+    order = sorted(causes, key=lambda j: (j.candidate.rule.id in explained, *_weight(j)))
+    root = order[0] if order else min(wrappers, key=_weight) if wrappers else None
+    if root is not None:
+        root.role = "root_cause"
+    for other in judged:
+        if other is root or other.recovered:
+            continue
+        if other in wrappers:
+            other.role = "symptom"
+        elif other in causes and root is not None:
+            other.role = _beside(other, root, explained)
+        if other.role == "symptom" and root is not None:
+            root.explains.append(other)
+    rank = {"root_cause": 0, "contributing": 1, "symptom": 2, "advice": 3}
+    return sorted(judged, key=lambda j: (rank[j.role], *_weight(j)))
+
+
+def _weighty(judged: Judged) -> bool:
+    """A cause below `major` never makes a run fail: it is advice."""
+    return judged.candidate.rule.severity.rank >= Severity.MAJOR.rank
+
+
+def _weight(judged: Judged) -> tuple[bool, int, int, int, tuple[int, int]]:
+    """Sorts: certain before possible, graver, surer, more specific, earlier."""
+    candidate = judged.candidate
+    return (
+        not candidate.holds,
+        -candidate.rule.severity.rank,
+        candidate.steps_down,
+        -specificity(candidate),
+        candidate.line,
+    )
+
+
+def specificity(candidate: Candidate) -> int:
+    """How much had to be true: conditions, a version range, and what the rule adds by itself."""
+    ranged = any(entry["affected"] for entry in candidate.rule.engines)
+    return candidate.conditions + (2 if ranged else 0) + candidate.rule.specificity
+
+
+def _beside(other: Judged, root: Judged, explained: set[str]) -> Role:
+    """What a cause that isn't the root is: the root's symptom, its companion, or only possible."""
+    if other.candidate.rule.id in explained:
+        return "symptom"
+    if not other.candidate.holds:
+        return "advice"
+    same_lines = {(hit.source, hit.number) for _, hit in other.candidate.evidence}
+    if same_lines and same_lines <= {(hit.source, hit.number) for _, hit in root.candidate.evidence}:
+        return "symptom"  # another reading of the same lines, less specific
+    return "contributing"
+
+
+def recovered(candidate: Candidate) -> bool:
+    """Whether the same run went on to be ready, or to do real work, after the error.
+
+    Only failures of the start-up can be taken back so: a server that answered before it died has not recovered.
+    """
+    run = candidate.run
+    if run is None or candidate.rule.phase not in _BEFORE_READY or not candidate.evidence:
+        return False
+    if run.outcome in {Outcome.CRASHED, Outcome.KILLED, Outcome.FAILED_TO_START}:
+        last = max((marker.line for marker in run.markers if marker.means in {"ready", "progress"}), default=0)
+    else:
+        last = max((marker.line for marker in run.markers if marker.means in {"ready", "progress", "stopping"}), default=0)
+    place = max(hit.number for _, hit in candidate.evidence if hit.run is run) if any(
+        hit.run is run for _, hit in candidate.evidence
+    ) else 1 << 30
+    return last > place
