@@ -1,0 +1,108 @@
+"""Saved command output: one text may hold several outputs, with or without the prompts and commands between them.
+
+Most texts are logs without any such output, so a reader is imported only when one of its words is in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import cast
+
+from doctor.facts.hardware.reading import IDENTITY, Block, Reader, Reading, merge
+
+__all__ = ["IDENTITY", "READERS", "Block", "Reader", "Reading", "merge", "read_hardware", "reader"]
+
+# Reader -> words of which one stands in every line that the reader's marker matches. The order is that of asking.
+READERS: dict[str, tuple[str, ...]] = {
+    "nvidia_smi": ("NVIDIA-SMI", "NVML", "No devices were found", "Unable to determine the device handle"),
+    "nvidia_smi_q": ("NVSMI LOG",),
+    "nvidia_csv": ("memory.", "utilization.gpu", "driver_version", "used_gpu_memory", "power.limit", "--query-"),
+    "rocm_smi": ("ROCm System Management", "GPU[", '"card'),
+    "numactl": ("available: ", "No NUMA available", "policy: "),
+    "numastat": ("Per-node process memory usage",),
+    "numa_maps": ("default", "local", "bind", "interleave", "prefer"),
+    "free": (
+        *("total", "gesamt", "总计", "總計", "全部", "合計", "всего", "всього", "razem", "suma", "totaal"),
+        *("celkem", "összesen", "toplam", "free"),
+    ),
+    "meminfo": ("MemTotal:",),
+    "lscpu": ("rchite", "rquite", "Архитектура", "架构", "架構", "アーキテクチャ"),
+    "ulimit": ("unlimited", "(kbytes", "(blocks", "(-n)", "files", "ulimit", "memory(", "lock"),
+    "proc_limits": ("Soft Limit", "Max locked", "Max address", "Max open"),
+    "df": (
+        "Filesystem",
+        "Dateisystem",
+        "fichiers",
+        "S.ficheros",
+        "Sist. Arq.",
+        "文件系统",
+        "檔案",
+        "ファイルシス",
+        "Файл",
+    ),
+    "lsblk": ("NAME ",),
+    "file_sizes": (".gguf", ".safetensors", ".bin", ".pt", ".ggml", ".onnx", "\t", " /", " .", "ls", "du"),
+    "kernel_values": ("vm.", "kernel.", "hw.", "iogpu.", "/proc/sys/", "/sys/fs/cgroup/"),
+    "system": ("Linux ", "Darwin ", "PRETTY_NAME=", "ProductName:"),
+    "vulkaninfo": ("VULKANINFO", "GPU0:"),
+    "docker": ("MEM USAGE / LIMIT", '"OOMKilled"', '"HostConfig"', '"MemorySwap"', '"ShmSize"'),
+    "apple": ("Hardware Overview:",),
+}
+
+_MAX_LINES = 200_000  # saved outputs are short; more than this is a log
+_MAX_BLOCK = 20_000
+_MAX_WIDTH = 20_000
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\r$")
+
+
+def reader(name: str) -> Reader:
+    """The reader of that name."""
+    return cast(Reader, import_module(f"{__name__}.{name}"))
+
+
+def read_hardware(text: str, path: str) -> Reading:
+    """Finds every known output in a text.
+
+    Args:
+        text: the decoded text of a file, a paste, or several outputs one after another.
+        path: its name, for the origin of every value.
+
+    Returns:
+        Facts and records under their catalogue names, each with path and line; the blocks that were recognised; and
+        sentences about what could not be read. Never raises for any text. Elements seen twice (a device in two
+        tables) are merged, the later figures win.
+    """
+    if "memory." in path or len(text) < 64:
+        from doctor.facts.hardware import kernel_values
+
+        if (whole := kernel_values.of_file(text, path)) is not None:
+            return whole
+    reading = Reading()
+    likely = [reader(name) for name, words in READERS.items() if any(word in text for word in words)]
+    lines = [_ESCAPES.sub("", line[:_MAX_WIDTH]) for line in text.split("\n")]
+    if len(lines) > _MAX_LINES:
+        reading.problems.append(f"only the first {_MAX_LINES} lines were searched for command output")
+        lines = lines[:_MAX_LINES]
+    i = 0
+    while i < len(lines):
+        block = _read_at(likely, lines, i, path, reading) if lines[i] else None
+        i = block.last_line if block else i + 1
+    reading.records = merge(reading.records)
+    return reading
+
+
+def _read_at(likely: list[Reader], lines: list[str], i: int, path: str, reading: Reading) -> Block | None:
+    """Lets the readers whose marker matches line ``i`` try; adds the first result that claims a block."""
+    for candidate in likely:
+        if not candidate.marker.search(lines[i]):
+            continue
+        try:
+            found = candidate.read(lines[i : i + _MAX_BLOCK], i + 1, path)
+        except Exception as error:  # a defect of one reader must not cost the others' results
+            reading.problems.append(f"{candidate.kind} output at line {i + 1}: {type(error).__name__} while reading it")
+            continue
+        if found.blocks:
+            reading.extend(found)
+            return found.blocks[-1]
+    return None
