@@ -1,0 +1,1 @@
+"""Command lines, environment files and units: what was declared, before any engine ran."""
