@@ -16,7 +16,9 @@ _FINDINGS = {"root_cause", "contributing", "risk"}
 @click.argument("paths", nargs=-1)
 @click.option("--command", "engine_command", metavar="TEXT", help="The engine's command line, as typed.")
 @click.option("--env", "env_files", multiple=True, metavar="FILE", help="An environment file of the engine.")
-@click.option("--hardware", "hardware_files", multiple=True, metavar="FILE", help="Saved nvidia-smi, numactl, free, ...")
+@click.option(
+    "--hardware", "hardware_files", multiple=True, metavar="FILE", help="Saved nvidia-smi, free, numactl, ..."
+)
 @click.option("--exit", "exit_", metavar="STATUS|SIGNAL", help="How the engine ended: 137, SIGABRT, ...")
 @click.option("--run", default="last", show_default=True, metavar="last|all|N", help="Which run of a service to judge.")
 @click.option("--rules", "rule_folders", multiple=True, metavar="FOLDER", help="Further rules.")

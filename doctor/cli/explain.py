@@ -17,13 +17,13 @@ def command(subject: str) -> int:
     book = load_book()
     rule = book.rules.get(subject)
     if rule is not None:
-        from doctor.report.text import print_rule
+        from doctor.report.cards import print_rule
 
         print_rule(rule.card)
         return 0
     meaning = explain(subject)
     if meaning is not None:
-        from doctor.report.text import print_exit_code
+        from doctor.report.cards import print_exit_code
 
         print_exit_code(meaning)
         return 0

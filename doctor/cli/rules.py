@@ -37,7 +37,7 @@ def list_rules(family: str | None, engine: str | None, format_: str, folders: tu
     if format_ == "json":
         click.echo(json.dumps([rule.card for rule in rules], indent=1))
         return 0
-    from doctor.report.text import print_rule_list
+    from doctor.report.cards import print_rule_list
 
     print_rule_list(rules)
     return 0

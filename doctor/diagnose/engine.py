@@ -28,9 +28,9 @@ MAX_NOT_JUDGED = 10
 _HINTS = {
     "host": "add the output of `free`, `numactl --hardware` or `lscpu` of that machine",
     "device": "add the output of `nvidia-smi` (or `rocm-smi`) taken while it fails",
-    "setting": "add the command line: --command \"...\"",
+    "setting": 'add the command line: --command "..."',
     "env": "add the environment file: --env FILE",
-    "engine": "add the line that shows the engine's version, or --command \"...\"",
+    "engine": 'add the line that shows the engine\'s version, or --command "..."',
     "exit": "add --exit STATUS (or --exit SIGNAL)",
     "model": "start the engine with a verbosity that prints the model's parameters",
     "buffer": "start the engine with a verbosity that prints buffer sizes (llama-server: -lv 4)",
@@ -63,12 +63,12 @@ class Diagnostician:
 
     def diagnose(self, which: str = "last") -> Judgement:
         incidents = build_incidents(self.timeline, which)
-        self._outcomes(incidents)
+        self.set_outcomes(incidents)
         result = Judgement(problems=self.problems)
         unknown: dict[str, list[str]] = defaultdict(list)
         seen: set[tuple[str, tuple[int, int]]] = set()
         for incident in incidents:
-            ground = self._ground(incident.runs, incident.context)
+            ground = self.ground_of(incident.runs, incident.context)
             candidates = self._candidates(ground)
             judged = judge(candidates)
             self._settle_outcome(incident, judged)
@@ -97,7 +97,7 @@ class Diagnostician:
         result.explained = self._explained(result.findings)
         return result
 
-    def _outcomes(self, incidents: list[Incident]) -> None:
+    def set_outcomes(self, incidents: list[Incident]) -> None:
         last = [incident.runs[0] for incident in incidents if incident.runs and not incident.runs[0].is_worker]
         for run in self.timeline.runs:
             told = len(last) == 1 and run is last[0]
@@ -114,7 +114,7 @@ class Diagnostician:
             if told and self.given.exit_signal is not None:
                 facts.add(Fact("exit.signal", self.given.exit_signal, Origin("--exit")))
 
-    def _ground(self, runs: list[Run], context: list[Observation]) -> Ground:
+    def ground_of(self, runs: list[Run], context: list[Observation]) -> Ground:
         hits: dict[str, list[Observation]] = defaultdict(list)
         for observation in (*(o for run in runs for o in run.observations), *context):
             if observation.key.startswith("r:") and not observation.line.text.startswith("python: "):
@@ -181,7 +181,7 @@ class Diagnostician:
         """The causes of the service's earlier runs, grouped by rule."""
         entries: dict[str, HistoryEntry] = {}
         for run in incident.earlier:
-            ground = self._ground([run, *([run.parent] if run.parent else [])], [])
+            ground = self.ground_of([run, *([run.parent] if run.parent else [])], [])
             roots = [item for item in judge(self._candidates(ground)) if item.role == "root_cause"]
             for item in roots:
                 rule = item.candidate.rule
@@ -199,13 +199,12 @@ class Diagnostician:
 
     def _explained(self, findings: list[Finding]) -> set[tuple[int, int]]:
         """Lines that a fired rule, a noise rule or a harmless pattern accounts for."""
-        fired = {finding.rule_id for finding in findings}
-        quiet = {rule.id for rule in self.book.rules.values() if rule.kind is Kind.NOISE}
+        accounted = {finding.rule_id for finding in findings}
+        accounted |= {rule.id for rule in self.book.rules.values() if rule.kind is Kind.NOISE}
         found = set()
         for observation in all_observations(self.timeline):
             kind, _, rest = observation.key.partition(":")
-            known = rest.split(":")[0] in fired | quiet if kind == "r" else kind == "d" and _section_of(rest) in _ACCOUNTED
-            if known:
+            if rest.split(":")[0] in accounted if kind == "r" else kind == "d" and _section_of(rest) in _ACCOUNTED:
                 found.add((observation.source, observation.number))
         return found
 

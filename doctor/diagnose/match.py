@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from doctor.diagnose.scope import RuleScope
+from doctor.rulebook.values import conjunction, disjunction, negation
 from doctor.vocabulary.facts import ABSENT, Unknown
 
 if TYPE_CHECKING:
@@ -18,32 +19,6 @@ MAX_TRIES = 40
 
 # True, False or Unknown: Kleene's three values.
 Truth = bool | Unknown
-
-
-def conjunction(parts: Iterable[Truth]) -> Truth:
-    """False if any is false, else unknown if any is unknown, else true."""
-    missing: Unknown | None = None
-    for part in parts:
-        if part is False:
-            return False
-        if isinstance(part, Unknown):
-            missing = part if missing is None else missing | part
-    return True if missing is None else missing
-
-
-def disjunction(parts: Iterable[Truth]) -> Truth:
-    """True if any is true, else unknown if any is unknown, else false."""
-    missing: Unknown | None = None
-    for part in parts:
-        if part is True:
-            return True
-        if isinstance(part, Unknown):
-            missing = part if missing is None else missing | part
-    return False if missing is None else missing
-
-
-def negation(part: Truth) -> Truth:
-    return part if isinstance(part, Unknown) else not part
 
 
 @dataclass(slots=True)
@@ -166,7 +141,9 @@ def _try(rule: CompiledRule, at: tuple[str, Observation] | None, run: Run | None
     if truth is False:
         return None
     strengthening = rule.match["strengthened_by"]
-    strong = bool(strengthening) and any(_Matcher(rule, ground, scope, bound).term(term) is True for term in strengthening)
+    strong = bool(strengthening) and any(
+        _Matcher(rule, ground, scope, bound).term(term) is True for term in strengthening
+    )
     if strong and steps:
         steps -= 1
     names = list(dict.fromkeys([*([at[0]] if at else []), *_named(rule.match, rule.captures), *rule.captures]))

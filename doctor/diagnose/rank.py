@@ -104,13 +104,9 @@ def recovered(candidate: Candidate) -> bool:
     Only failures of the start-up can be taken back so: a server that answered before it died has not recovered.
     """
     run = candidate.run
-    if run is None or candidate.rule.phase not in _BEFORE_READY or not candidate.evidence:
+    places = [hit.number for _, hit in candidate.evidence if run is not None and hit.run is run]
+    if run is None or not places or candidate.rule.phase not in _BEFORE_READY:
         return False
-    if run.outcome in {Outcome.CRASHED, Outcome.KILLED, Outcome.FAILED_TO_START}:
-        last = max((marker.line for marker in run.markers if marker.means in {"ready", "progress"}), default=0)
-    else:
-        last = max((marker.line for marker in run.markers if marker.means in {"ready", "progress", "stopping"}), default=0)
-    place = max(hit.number for _, hit in candidate.evidence if hit.run is run) if any(
-        hit.run is run for _, hit in candidate.evidence
-    ) else 1 << 30
-    return last > place
+    died = run.outcome in {Outcome.CRASHED, Outcome.KILLED, Outcome.FAILED_TO_START}
+    signs = {"ready", "progress"} if died else {"ready", "progress", "stopping"}
+    return any(marker.means in signs and marker.line > max(places) for marker in run.markers)

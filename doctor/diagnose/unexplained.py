@@ -16,7 +16,8 @@ MAX_GROUPS = 12
 MAX_TEXT = 400
 _DRIVER_LINE = re.compile(r"^python: ")
 _BENIGN = re.compile(
-    r"\b0 errors?\b|\berrors?[:=] ?0\b|no errors?\b|error[_-]?(?:rate|count|log|handler)\b|--\S*(?:error|abort)|\bf_norm_|without errors?",
+    r"\b0 errors?\b|\berrors?[:=] ?0\b|\b(?:no|without) errors?\b|error[_-]?(?:rate|count|log|handler)\b"
+    r"|--\S*(?:error|abort)",
     re.I,
 )
 _VARIABLE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8,}\b|\d+(?:[.:,]\d+)*|'[^']*'|\"[^\"]*\"|(?:/[\w.@+-]+){2,}")

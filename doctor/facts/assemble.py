@@ -80,8 +80,7 @@ def options_of(run: Run, book: RuleBook) -> list[KnownOption]:
     engines = run.engines or [name for name in ("llama.cpp",) if name in book.dialects]
     found: list[KnownOption] = []
     for engine in engines:
-        for option in book.dialects.get(engine, {}).get("options", []):
-            found.append(KnownOption(**option))
+        found += [KnownOption(**option) for option in book.dialects.get(engine, {}).get("options", [])]
     return found
 
 

@@ -20,11 +20,11 @@ class Catalogue:
 
     def type_of(self, name: str) -> str | None:
         """The type of a scalar, by open family (``env.*``) where needed; None for a name that does not exist."""
-        entry = self.scalars.get(name) or self.scalars.get(name.split(".")[0] + ".*")
+        entry = self.scalars.get(name) or self.scalars.get(name.split(".", maxsplit=1)[0] + ".*")
         return entry["type"] if entry else None
 
     def knows(self, name: str) -> bool:
-        return self.type_of(name) is not None or name.split(".")[0] in self.records
+        return self.type_of(name) is not None or name.split(".", maxsplit=1)[0] in self.records
 
     def suggest(self, name: str) -> str | None:
         """The nearest existing name."""

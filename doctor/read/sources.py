@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from doctor.errors import UsageProblem
 
@@ -68,7 +69,9 @@ def collect(paths: Iterable[str], stdin: BinaryIO | None = None) -> Collection:
         if found.problems:
             subject, message, hint = found.problems[0]
             raise UsageProblem(message, subject=subject, hint=hint or None)
-        raise UsageProblem("no input to read", hint="name a log file or folder, or pipe a log into: llmdoctor analyze -")
+        raise UsageProblem(
+            "no input to read", hint="name a log file or folder, or pipe a log into: llmdoctor analyze -"
+        )
     return found
 
 
@@ -86,7 +89,9 @@ def _collect_path(path: Path, found: Collection) -> None:
         for count, file in enumerate(_walk(path, found)):
             empty = False
             if count >= MAX_FILES:
-                found.problems.append((str(path), f"more than {MAX_FILES} files: the rest was left out", "name a smaller folder"))
+                found.problems.append(
+                    (str(path), f"more than {MAX_FILES} files: the rest was left out", "name a smaller folder")
+                )
                 break
             _collect_file(file, found)
         if empty and not found.problems:
@@ -131,19 +136,21 @@ def _collect_file(path: Path, found: Collection) -> None:
 
 def _spool(stdin: BinaryIO) -> Source:
     """Standard input can be read only once: it is kept in memory, or on disk when it is large."""
-    file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115 - lives as long as the source
-    size = 0
+    content = stdin.read(SPOOL_BYTES)
+    if len(content) < SPOOL_BYTES:
+        return Source("<stdin>", len(content), content[:HEAD_BYTES], lambda: io.BytesIO(content))
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
+    file.write(content)
     while block := stdin.read(1024 * 1024):
         file.write(block)
-        size += len(block)
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
+    file.flush()
 
-    def rewind() -> BinaryIO:
-        file.seek(0)
-        return file
+    def reopen() -> BinaryIO:
+        again = os.fdopen(os.dup(file.fileno()), "rb")
+        again.seek(0)
+        return again
 
-    return Source("<stdin>", size, head, rewind)
+    return Source("<stdin>", file.tell(), content[:HEAD_BYTES], reopen)
 
 
 def _permission_hint(error: OSError) -> str:

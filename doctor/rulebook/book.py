@@ -89,7 +89,7 @@ class RuleBook:
     key: str = ""
 
     def patterns(self) -> list[Pattern]:
-        """Every pattern of the book, keyed ``r:<rule>:<signature>``, ``d:<engine>:<section>:<index>`` and ``x:error``."""
+        """Every pattern, keyed ``r:<rule>:<signature>``, ``d:<engine>:<section>:<index>`` or ``x:error``."""
         from doctor.scan.patterns import Pattern
 
         found = [

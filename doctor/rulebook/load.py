@@ -134,7 +134,9 @@ def _read(path: Path, mistakes: list[Mistake]) -> _Document | None:
 
 def _has_alias(text: str) -> bool:
     """Aliases let a small file grow without bound when it is loaded; no rule needs one."""
-    return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)) if "*" in text else False
+    return (
+        any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)) if "*" in text else False
+    )
 
 
 def _validate(model: type[M], document: _Document, mistakes: list[Mistake]) -> M | None:
@@ -142,8 +144,8 @@ def _validate(model: type[M], document: _Document, mistakes: list[Mistake]) -> M
         return model.model_validate(document.value)
     except ValidationError as error:
         for detail in error.errors()[:20]:
-            place = ".".join(str(part) for part in detail["loc"] if part != "function-before[_from_string(), Signature]")
-            mistakes.append(
-                Mistake(str(document.path), document.line_of(detail["loc"]), f"{place}: {detail['msg']}")
+            place = ".".join(
+                str(part) for part in detail["loc"] if part != "function-before[_from_string(), Signature]"
             )
+            mistakes.append(Mistake(str(document.path), document.line_of(detail["loc"]), f"{place}: {detail['msg']}"))
         return None

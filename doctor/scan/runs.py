@@ -111,7 +111,9 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
     """Splits every log into runs and hands each hit to the run that its line belongs to."""
     timeline = Timeline()
     for source in sources:
-        observations = [Observation(source.index, source.path, hit.key, hit.line, hit.captures) for hit in source.scan.hits]
+        observations = [
+            Observation(source.index, source.path, hit.key, hit.line, hit.captures) for hit in source.scan.hits
+        ]
         if source.kind != "log" or _only_context(observations, book):
             timeline.context += observations
             continue
@@ -169,7 +171,8 @@ def _split(source: ScannedSource, observations: list[Observation], book: RuleBoo
         elif edges[0] > 1:
             edges = [1, *edges]
         for begin, following in zip(edges, [*edges[1:], last + 1], strict=True):
-            runs.append(Run("", source.index, source.path, source.node, begin, max(following - 1, begin), is_wrapper=is_wrapper))
+            end = max(following - 1, begin)
+            runs.append(Run("", source.index, source.path, source.node, begin, end, is_wrapper=is_wrapper))
     for run in runs:
         if not run.is_wrapper:
             run.parent = next((r for r in runs if r.is_wrapper and r.covers(run.first_line)), None)
@@ -280,7 +283,11 @@ def _recognise(run: Run, runs: list[Run], book: RuleBook) -> None:
     seen = votes[True] or votes[False]
     run.engine = _most_derived(seen, book)
     if run.engine is None:
-        before = [other for other in runs if other.source == run.source and other.is_wrapper == run.is_wrapper and other.engine]
+        before = [
+            other
+            for other in runs
+            if other.source == run.source and other.is_wrapper == run.is_wrapper and other.engine
+        ]
         if before:
             run.engine = before[-1].engine
             run.versions = dict(before[-1].versions)

@@ -89,7 +89,9 @@ class Match(Strict):
     sequence: list[Step] = Field(default_factory=list)
     count: Count | None = None
     not_followed_by: NotFollowedBy | None = None
-    strengthened_by: list[str] = Field(default_factory=list, description="signatures or expressions that raise confidence")
+    strengthened_by: list[str] = Field(
+        default_factory=list, description="signatures or expressions that raise confidence"
+    )
 
 
 Term = str | Match
