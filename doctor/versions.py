@@ -35,9 +35,9 @@ _DATE = re.compile(
     r"(?P<year>20[1-9]\d)(?P<dash>[-/]?)(?P<month>0[1-9]|1[0-2])(?P=dash)(?P<day>0[1-9]|[12]\d|3[01])(?!\d)"
 )
 _BUILD = re.compile(
-    r"(?:b|build[ :=]*)(?P<number>[0-9]{1,9})(?![\d.])"
+    r"(?:b|build[ :=]*)(?P<number>[0-9]{1,9})(?![\w.])"
     r"|build[ :=]*[0-9a-f]{7,40} \((?P<behind>[0-9]{1,9})\)"
-    r"|(?P<bare>[0-9]{4,9})(?![\d.])"
+    r"|(?P<bare>[0-9]{4,9})(?![\w.])"
     r"|(?P<short>[0-9]{1,9}) \([0-9a-f]{7,40}\)",
     re.IGNORECASE,
 )

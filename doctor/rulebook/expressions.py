@@ -11,7 +11,8 @@ node                                    meaning
 ``["path", "setting", "context"]``      a dotted name, looked up in the scope
 ``["member", node, key]``               ``node.key`` or ``node[0]`` of anything that is not a plain name
 ``["and", a, b, ...]``, ``["or", ...]``  Kleene's logic, from left to right
-``["not", a]``, ``["neg", a]``          ``not a``, ``-a``
+``["not", a]``                          Kleene's ``not``
+``["neg", a]``                          ``-a``
 ``["if", test, a, b]``                  ``a if test else b``
 ``["compare", a, op, b, op, c, ...]``   chained as in Python
 ``["calc", op, a, b]``                  ``+ - * / //``
@@ -137,8 +138,8 @@ def evaluate(node: Node, scope: Scope, problems: list[str] | None = None) -> Any
     Never raises. What can't be computed (a division by zero, text times a number) is Unknown without a missing name,
     and a sentence about it is appended to ``problems``.
 
-    ``or`` gives its first true operand and ``and`` its last, as in Python. Where an unknown operand stands before the
-    true one of an ``or``, only the truth of the whole is known, and the result is plain True.
+    ``and``, ``or`` and ``not`` give true, false or unknown, never an operand: with ``x`` unknown, ``x or 5`` is true
+    but not 5. Another value for one that isn't there is ``x | default(5)``.
     """
     return _Evaluator(scope, [] if problems is None else problems).value(node)
 
@@ -158,9 +159,9 @@ class _Evaluator:
             case ["member", whole, key]:
                 return self.safely(values.member, self.value(whole), key)
             case ["and", *parts]:
-                return self.conjunction(parts)
+                return self.logic(False, parts)
             case ["or", *parts]:
-                return self.disjunction(parts)
+                return self.logic(True, parts)
             case ["not", part]:
                 return values.negation(values.truth(self.value(part)))
             case ["neg", part]:
@@ -178,23 +179,15 @@ class _Evaluator:
         self.problems.append(f"not an expression: {str(node)[:MAX_PROBLEM]}")
         return Unknown()
 
-    def conjunction(self, parts: list[Node]) -> Any:
-        seen: list[Any] = []
+    def logic(self, decisive: bool, parts: list[Node]) -> bool | Unknown:
+        """``and`` is decided by its first false operand, ``or`` by its first true one; what follows is not looked at."""
+        seen: list[bool | Unknown] = []
         for part in parts:
-            seen.append(self.value(part))
-            if values.truth(seen[-1]) is False:
-                return False
+            seen.append(values.truth(self.value(part)))
+            if seen[-1] is decisive:
+                return decisive
         unknown = values.missing(seen)
-        return seen[-1] if unknown is None else unknown
-
-    def disjunction(self, parts: list[Node]) -> Any:
-        seen: list[Any] = []
-        for part in parts:
-            seen.append(self.value(part))
-            unknown = values.missing(seen)
-            if values.truth(seen[-1]) is True:
-                return seen[-1] if unknown is None else True
-        return seen[-1] if unknown is None else unknown
+        return not decisive if unknown is None else unknown
 
     def choice(self, test: Node, first: Node, second: Node) -> Any:
         decided = values.truth(self.value(test))
@@ -202,7 +195,7 @@ class _Evaluator:
             return self.value(first if decided else second)
         a, b = self.value(first), self.value(second)
         known = values.missing((a, b)) is None
-        return a if known and (a is b or values.equal(a, b) is True) else values.missing((decided, a, b))
+        return a if known and values.identical(a, b) else values.missing((decided, a, b))
 
     def comparison(self, first: Node, rest: list[Any]) -> bool | Unknown:
         """``a < b < c``: each pair in turn, each operand once."""

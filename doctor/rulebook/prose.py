@@ -166,7 +166,10 @@ class _Compiler:
                 raise self.error(f"{opening[0]!r} is never closed", opening.start())
             self.text(self.template[place : opening.start()], trim, bool(tag["ltrim"]))
             if opening[0] == "{{":
-                self.here.append(["value", self.expression(tag["inside"], tag.start("inside"))])
+                node = self.expression(tag["inside"], tag.start("inside"))
+                if node[0] in {"and", "or"}:
+                    raise self.error(f"`{node[0]}` gives true or false: write `x | default(y)`", tag.start("inside"))
+                self.here.append(["value", node])
             else:
                 self.block(tag)
             place, trim = tag.end(), bool(tag["rtrim"])

@@ -120,15 +120,15 @@ class _Reader:
             case "Name":
                 return ["path", self.name(node.name, node)]
             case "Getattr":
-                return self.member(self.read(node.node, below), self.name(node.attr, node), node)
+                return self.member(self.operand(node.node, below), self.name(node.attr, node), node)
             case "Getitem":
-                return self.member(self.read(node.node, below), self.key(node.arg), node)
+                return self.member(self.operand(node.node, below), self.key(node.arg), node)
             case "And" | "Or":
                 return [kind.lower(), *(self.read(part, below) for part in _operands(node))]
             case "Not":
                 return ["not", self.read(node.node, below)]
             case "Neg":
-                part = self.read(node.node, below)
+                part = self.operand(node.node, below)
                 negative = part[0] == "const" and isinstance(part[1], (int, float)) and not isinstance(part[1], bool)
                 return ["const", -part[1]] if negative else ["neg", part]
             case "CondExpr":
@@ -139,8 +139,15 @@ class _Reader:
             case "Test" | "Filter":
                 return self.function(kind.lower(), node, below)
         if kind in _CALCULATIONS:
-            return ["calc", _CALCULATIONS[kind], self.read(node.left, below), self.read(node.right, below)]
+            return ["calc", _CALCULATIONS[kind], self.operand(node.left, below), self.operand(node.right, below)]
         raise self.error(_REFUSED.get(kind, f"{kind} is not possible"), node)
+
+    def operand(self, node: Any, depth: int) -> Node:
+        """A part that is used for its value, not for its truth."""
+        part = self.read(node, depth)
+        if part[0] in {"and", "or"}:
+            raise self.error(f"`{part[0]}` gives true or false: for another value write `x | default(y)`", node)
+        return part
 
     def name(self, name: str, node: jinja.Node) -> str:
         if name.startswith("_"):
@@ -179,9 +186,9 @@ class _Reader:
         raise self.error("a list holds constants only", node)
 
     def comparison(self, node: Any, depth: int) -> Node:
-        parts: Node = [self.read(node.expr, depth)]
+        parts: Node = [self.operand(node.expr, depth)]
         for operand in node.ops:
-            parts += [_COMPARISONS[operand.op], self.read(operand.expr, depth)]
+            parts += [_COMPARISONS[operand.op], self.operand(operand.expr, depth)]
         if ["const", None] in parts:
             raise self.error("nothing equals none: write `x is absent` or `x is present`", node)
         return ["compare", *parts]
@@ -198,9 +205,9 @@ class _Reader:
         if not least <= len(node.args) <= most:
             wants = str(least) if least == most else f"{least} to {most}"
             raise self.error(f"{node.name!r} takes {wants} arguments, not {len(node.args)}", node)
-        arguments = [self.read(argument, depth) for argument in node.args]
+        arguments = [self.operand(argument, depth) for argument in node.args]
         self.check(function, arguments, node)
-        return [kind, node.name, self.read(node.node, depth), arguments]
+        return [kind, node.name, self.operand(node.node, depth), arguments]
 
     def check(self, function: Function, arguments: list[Node], node: jinja.Node) -> None:
         if function.check and all(argument[0] == "const" for argument in arguments):

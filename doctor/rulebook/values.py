@@ -102,6 +102,13 @@ def equal(a: Any, b: Any) -> bool | Unknown:
     return bool(a == b)
 
 
+def identical(a: Any, b: Any) -> bool:
+    """The same value of the same type: 0, 0.0, false and ``"0"`` are four."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(identical(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and bool(a == b)
+
+
 def conjunction(parts: Iterable[bool | Unknown]) -> bool | Unknown:
     """Kleene's `and`."""
     seen = list(parts)
@@ -145,7 +152,7 @@ def compare_values(comparison: str, a: Any, b: Any) -> bool | Unknown:
 
 
 def calculate(operation: str, a: Any, b: Any) -> Any:
-    """``a + b`` and so on; ``+`` joins two texts.
+    """``a + b`` and so on. ``+`` joins two texts, and a text with a number unless it spells one itself.
 
     Raises:
         TypeError: not numbers.
@@ -156,8 +163,8 @@ def calculate(operation: str, a: Any, b: Any) -> Any:
         return ABSENT
     if (unknown := missing((a, b))) is not None:
         return unknown
-    if operation == "+" and isinstance(a, str) and isinstance(b, str):
-        return (a[:MAX_TEXT] + b[:MAX_TEXT])[:MAX_TEXT]
+    if operation == "+" and _joins(a, b):
+        return (str(a)[:MAX_TEXT] + str(b)[:MAX_TEXT])[:MAX_TEXT]
     return bounded(_ARITHMETIC[operation](bounded(a), bounded(b)))
 
 
@@ -212,6 +219,13 @@ def _order(a: Any, b: Any) -> int | None:
     if isinstance(a, str) and isinstance(b, str):
         return (a > b) - (a < b)
     raise TypeError(f"{describe(a)} and {describe(b)} have no order")
+
+
+def _joins(a: Any, b: Any) -> bool:
+    if isinstance(a, str) and isinstance(b, str):
+        return True
+    text, other = (a, b) if isinstance(a, str) else (b, a)
+    return isinstance(text, str) and number(text) is None and isinstance(other, (int, float, Version))
 
 
 def _contains(container: Any, item: Any) -> bool | Unknown:
