@@ -24,7 +24,7 @@ _LOG_LINE = re.compile(
     r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d|^\[?\s*\d+\.\d{6}\]|^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S+[:\[]"
     r"|^\d+\.\d\d\.\d{3}\.\d{3} |\b(?:INFO|WARN(?:ING)?|ERROR|DEBUG|FATAL|TRACE)\b|level=\w+|^\{\"log\":"
     r"|^Traceback |^\s*File \".*\", line \d+|^[a-z]\w+(?:::\w+)*: \S|^(?:error|warning|fatal):"
-    r"|^(?:ggml|llama|llm|gguf|main|srv|slot|print_info)\b"
+    r"|^(?:ggml|llama|llm|gguf)_\w+|^(?:main|srv|slot|print_info)\b"
 )
 _MARKER_LINES = 40  # an output may stand below a heading or two, but not far down
 
@@ -79,7 +79,7 @@ def _is_hardware(text: str, path: str) -> bool:
         inside.update(range(block.first_line, block.last_line + 1))
     outside = 0
     for number, line in enumerate(text.split("\n"), 1):
-        if number in inside or not line.strip() or command_of(line):
+        if number in inside or not line.strip() or command_of(f"{line} x"):
             continue
         if _LOG_LINE.search(line):
             return False

@@ -1,11 +1,13 @@
 """Saved command output: one text may hold several outputs, with or without the prompts and commands between them.
 
-Most texts are logs without any such output, so a reader is imported only when one of its words is in the text.
+Most texts are logs without any such output, so a reader is imported only when one of its words is in the text, and its
+marker is tried on the lines with such a word only.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from importlib import import_module
 from typing import cast
 
@@ -28,7 +30,7 @@ READERS: dict[str, tuple[str, ...]] = {
     ),
     "meminfo": ("MemTotal:",),
     "lscpu": ("rchite", "rquite", "Архитектура", "架构", "架構", "アーキテクチャ"),
-    "ulimit": ("unlimited", "(kbytes", "(blocks", "(-n)", "files", "ulimit", "memory(", "lock"),
+    "ulimit": ("unlimited", "(kbytes", "(blocks", "(-n)", "files", "ulimit", "memory(", "locks", "locked"),
     "proc_limits": ("Soft Limit", "Max locked", "Max address", "Max open"),
     "df": (
         "Filesystem",
@@ -42,7 +44,10 @@ READERS: dict[str, tuple[str, ...]] = {
         "Файл",
     ),
     "lsblk": ("NAME ",),
-    "file_sizes": (".gguf", ".safetensors", ".bin", ".pt", ".ggml", ".onnx", "\t", " /", " .", "ls", "du"),
+    "file_sizes": (
+        *(".gguf", ".safetensors", ".bin", ".pt", ".ggml", ".onnx", "ls ", "du ", ":\n", "\t"),
+        *("T /", "G /", "M /", "K /", "T .", "G .", "M .", "K ."),
+    ),
     "kernel_values": ("vm.", "kernel.", "hw.", "iogpu.", "/proc/sys/", "/sys/fs/cgroup/"),
     "system": ("Linux ", "Darwin ", "PRETTY_NAME=", "ProductName:"),
     "vulkaninfo": ("VULKANINFO", "GPU0:"),
@@ -53,7 +58,7 @@ READERS: dict[str, tuple[str, ...]] = {
 _MAX_LINES = 200_000  # saved outputs are short; more than this is a log
 _MAX_BLOCK = 20_000
 _MAX_WIDTH = 20_000
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\r$")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 def reader(name: str) -> Reader:
@@ -79,17 +84,38 @@ def read_hardware(text: str, path: str) -> Reading:
         if (whole := kernel_values.of_file(text, path)) is not None:
             return whole
     reading = Reading()
-    likely = [reader(name) for name, words in READERS.items() if any(word in text for word in words)]
-    lines = [_ESCAPES.sub("", line[:_MAX_WIDTH]) for line in text.split("\n")]
+    text = text.replace("\r\n", "\n")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    lines = [line if len(line) <= _MAX_WIDTH else line[:_MAX_WIDTH] for line in text.split("\n")]
     if len(lines) > _MAX_LINES:
         reading.problems.append(f"only the first {_MAX_LINES} lines were searched for command output")
-        lines = lines[:_MAX_LINES]
-    i = 0
-    while i < len(lines):
-        block = _read_at(likely, lines, i, path, reading) if lines[i] else None
-        i = block.last_line if block else i + 1
+        del lines[_MAX_LINES:]
+    done = 0
+    for i, likely in sorted(_candidates(text).items()):
+        if done <= i < len(lines) and (block := _read_at(likely, lines, i, path, reading)):
+            done = block.last_line
     reading.records = merge(reading.records)
     return reading
+
+
+def _candidates(text: str) -> dict[int, list[Reader]]:
+    """The lines (counted from 0) with words of a reader, and those readers."""
+    starts = [0, *(found.end() for found in re.finditer("\n", text))]
+    candidates: dict[int, list[Reader]] = {}
+    for name, words in READERS.items():
+        lines: set[int] = set()
+        for word in words:
+            at = text.find(word)
+            while at >= 0:
+                line = bisect_right(starts, at) - 1
+                lines.add(line)
+                at = text.find(word, starts[line + 1]) if line + 1 < len(starts) else -1
+        if lines:
+            module = reader(name)
+            for line in lines:
+                candidates.setdefault(line, []).append(module)
+    return candidates
 
 
 def _read_at(likely: list[Reader], lines: list[str], i: int, path: str, reading: Reading) -> Block | None:

@@ -13,7 +13,7 @@ from doctor.vocabulary.facts import ABSENT
 
 kind = "docker"
 marker = re.compile(
-    r"^\s*CONTAINER(?: ID)? .*MEM USAGE / LIMIT"
+    r"^\s*(?:CONTAINER|NAME)\b.*MEM USAGE / LIMIT"
     r"|^\s*(?:\[\s*)?(?:\{.{0,100000}?)?\"(?:OOMKilled|HostConfig|MemorySwap|ShmSize)\": ?"
 )
 

@@ -57,7 +57,8 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
         mapping.bytes_by_node.update({node: count * page for node, count in nodes.items()})
         mapping.bytes_by_page_size[page] += sum(nodes.values()) * page
     files = [name for name in found if name != "anonymous"]
-    largest = max(files, key=lambda name: found[name].bytes_by_node.total(), default=None)
+    models = [name for name in files if name.endswith((".gguf", ".safetensors", ".bin", ".pth", ".pt"))]
+    largest = max(models or files, key=lambda name: found[name].bytes_by_node.total(), default=None)
     for name, mapping in found.items():
         total = mapping.bytes_by_node.total()
         if name not in ("anonymous", largest) and total < _SMALLEST:

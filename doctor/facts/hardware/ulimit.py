@@ -24,7 +24,7 @@ _NAMES = {
 }
 _OPTIONS = {"l": "locked memory", "v": "vmemory", "n": "nofiles"}
 # bash: "max locked memory  (kbytes, -l) 8192"
-_BASH = r"[a-z][a-zA-Z -]{1,40}? +\((?:[\w ]{1,20}, )?-[a-zA-Z]\) (?:\d{1,20}|unlimited)"
+_BASH = r"[a-zA-Z][a-zA-Z -]{1,40}? +\((?:[\w ]{1,20}, )?-[a-zA-Z]\) (?:\d{1,20}|unlimited)"
 # dash: "locked memory(kbytes) 8192"
 _DASH_NAMES = r"time|file|data|stack|coredump|memory|locked memory|process|nofiles|vmemory|locks|rtprio"
 _DASH = rf"(?:{_DASH_NAMES})(?:\(\w+\))? +(?:\d{{1,20}}|unlimited)"

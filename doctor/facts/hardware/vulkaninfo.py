@@ -14,7 +14,7 @@ _GPU = re.compile(r"\s*GPU(?P<index>\d{1,3}):\s*")
 _PAIR = re.compile(r"\s*(?P<key>[a-z]\w+)\s+= (?P<value>.*?)\s*")
 _BEFORE = re.compile(
     r"\s*(?:[=-]+|Vulkan Instance Version: .*|(?:Instance|Device) (?:Extensions|Layers): count = \d+|Devices:"
-    r"|VK_\w+\s.*: (?:extension|layer).*|'DISPLAY' environment variable not set.*)\s*"
+    r"|VK_\w+\s.*|'DISPLAY' environment variable not set.*)\s*"
 )
 
 
