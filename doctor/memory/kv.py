@@ -97,7 +97,7 @@ class CacheShape:
         if self.full_window:
             return self.cells_per_stream
         sequences = self.slots if self.unified else 1
-        return pad(min(self.cells_per_stream, window * sequences + self.ubatch), PADDING)
+        return min(self.cells_per_stream, pad(window * sequences + self.ubatch, self.padding))
 
 
 def pad(count: int, step: int) -> int:
