@@ -30,28 +30,25 @@ _FINAL = (3, 0)
 _NEVER = 10**20  # sorts behind every number that `_DOTTED` takes
 _PRE = {"a": 0, "alpha": 0, "b": 1, "beta": 1, "c": 2, "rc": 2, "pre": 2, "preview": 2}
 
-_LEAD = re.compile(r"(?:[a-z][\w.-]{0,20} )?(?:version|release)(?: is)?[ :=]*", re.IGNORECASE)
-_DATE = re.compile(
-    r"(?P<year>20[1-9]\d)(?P<dash>[-/]?)(?P<month>0[1-9]|1[0-2])(?P=dash)(?P<day>0[1-9]|[12]\d|3[01])(?!\d)"
-)
-_BUILD = re.compile(
-    r"(?:b|build[ :=]*)(?P<number>[0-9]{1,9})(?![\w.])"
+# Kept as text: compiling them would cost every start 5 ms, and `re` keeps what it has compiled.
+_LEAD = r"(?i)(?:[a-z][\w.-]{0,20} )?(?:version|release)(?: is)?[ :=]*"
+_DATE = r"(?P<year>20[1-9]\d)(?P<dash>[-/]?)(?P<month>0[1-9]|1[0-2])(?P=dash)(?P<day>0[1-9]|[12]\d|3[01])(?!\d)"
+_BUILD = (
+    r"(?i)(?:b|build[ :=]*)(?P<number>[0-9]{1,9})(?![\w.])"
     r"|build[ :=]*[0-9a-f]{7,40} \((?P<behind>[0-9]{1,9})\)"
     r"|(?P<bare>[0-9]{4,9})(?![\w.])"
-    r"|(?P<short>[0-9]{1,9}) \([0-9a-f]{7,40}\)",
-    re.IGNORECASE,
+    r"|(?P<short>[0-9]{1,9}) \([0-9a-f]{7,40}\)"
 )
-_DOTTED = re.compile(
-    r"v?(?P<numbers>[0-9]{1,18}(?:\.[0-9]{1,18}){0,7})"
+_DOTTED = (
+    r"(?i)v?(?P<numbers>[0-9]{1,18}(?:\.[0-9]{1,18}){0,7})"
     r"(?:[-_.]?(?P<pre>alpha|beta|preview|pre|a|b|c|rc)[-_.]?(?P<pre_number>[0-9]{0,18}))?"
     r"(?:[-_.]?(?:post|rev|r)[-_.]?(?P<post>[0-9]{0,18})|-(?P<ahead>[0-9]{1,9})(?:-g[0-9a-f]{4,40})?)?"
     r"(?:[-_.]?dev[-_.]?(?P<dev>[0-9]{0,18}))?"
-    r"(?P<rest>[-+~_ ].*)?",
-    re.IGNORECASE,
+    r"(?P<rest>[-+~_ ].*)?"
 )
-_COMMIT = re.compile(r"(?:\bcommit[ :]+|-g|\(|build[ :=]+)(?P<commit>[0-9a-f]{7,40})\b", re.IGNORECASE)
-_BUILD_INSIDE = re.compile(r"\bbuild[ :]+(?P<number>[0-9]{1,9})\b", re.IGNORECASE)
-_CLAUSE = re.compile(r"(?P<operator>==|!=|>=|<=|>|<|)\s*(?P<version>[^\s<>=!].*)")
+_COMMIT = r"(?i)(?:\bcommit[ :]+|-g|\(|build[ :=]+)(?P<commit>[0-9a-f]{7,40})\b"
+_BUILD_INSIDE = r"(?i)\bbuild[ :]+(?P<number>[0-9]{1,9})\b"
+_CLAUSE = r"(?P<operator>==|!=|>=|<=|>|<|)\s*(?P<version>[^\s<>=!].*)"
 
 # Release numbers without trailing zeros, then pre-release, post-release and development part.
 Key = tuple[tuple[int, ...], tuple[int, int], int, int]
@@ -126,7 +123,7 @@ def parse_range(spec: str) -> tuple[tuple[str, Version], ...]:
         raise ValueError(f"a version range has at most {MAX_RANGE} characters")
     clauses = []
     for part in spec.split(","):
-        found = _CLAUSE.fullmatch(part.strip())
+        found = re.fullmatch(_CLAUSE, part.strip())
         version = Version.parse(found["version"]) if found else None
         if found is None or version is None or version.scheme == "other":
             raise ValueError(f"not a version range: {part.strip()!r} (write '>=0.0.117,<0.0.119' or '>=b4598')")
@@ -144,18 +141,18 @@ def _holds(operator: str, sign: Sign | None) -> bool | None:
 
 @lru_cache(maxsize=2048)
 def _parse(text: str) -> Version:
-    lead = _LEAD.match(text)
+    lead = re.match(_LEAD, text)
     body = text[lead.end() :] if lead else text
-    found_commit = _COMMIT.search(body)
+    found_commit = re.search(_COMMIT, body)
     commit = found_commit["commit"].lower() if found_commit else None
-    if date := _DATE.match(body):
+    if date := re.match(_DATE, body):
         day = (int(date["year"]), int(date["month"]), int(date["day"]))
         return Version(text, "date", (day, _FINAL, -1, _NEVER))
-    if build := _BUILD.match(body):
+    if build := re.match(_BUILD, body):
         number = int(build["number"] or build["behind"] or build["bare"] or build["short"])
         return Version(text, "build", build=_meaningful(number), commit=commit)
-    if dotted := _DOTTED.fullmatch(body):
-        inside = _BUILD_INSIDE.search(dotted["rest"] or "")
+    if dotted := re.fullmatch(_DOTTED, body):
+        inside = re.search(_BUILD_INSIDE, dotted["rest"] or "")
         return Version(
             text,
             "dotted",

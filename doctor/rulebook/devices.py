@@ -13,12 +13,11 @@ from typing import Any
 
 from doctor.vocabulary.facts import Record
 
-_GPU = re.compile(
-    r"(?:cuda|rocm|hip|musa|vulkan|sycl|metal|mtl|cann|kompute|(?:gpu)?opencl|webgpu|gpu|xpu|npu|mps)"
-    r"(?:[ :]?\d{1,4})?(?:_(?!host)\w{1,30})?",
-    re.IGNORECASE,
+_GPU = (
+    r"(?i)(?:cuda|rocm|hip|musa|vulkan|sycl|metal|mtl|cann|kompute|(?:gpu)?opencl|webgpu|gpu|xpu|npu|mps)"
+    r"(?:[ :]?\d{1,4})?(?:_(?!host)\w{1,30})?"
 )
-_CPU = re.compile(r"(?:cpu|amx|blas|host)(?:[ :]?\d{1,4})?(?:_\w{1,30})?|\w{1,30}_host", re.IGNORECASE)
+_CPU = r"(?i)(?:cpu|amx|blas|host)(?:[ :]?\d{1,4})?(?:_\w{1,30})?|\w{1,30}_host"
 
 
 def is_rpc(name: str) -> bool:
@@ -28,12 +27,12 @@ def is_rpc(name: str) -> bool:
 
 def is_gpu(name: str) -> bool:
     """``CUDA0``, ``Vulkan1``, ``MTL0_Mapped``; not ``CUDA_Host``."""
-    return _GPU.fullmatch(name) is not None
+    return re.fullmatch(_GPU, name) is not None
 
 
 def is_cpu(name: str) -> bool:
     """``CPU``, ``CPU_REPACK``, ``CUDA_Host``."""
-    return _CPU.fullmatch(name) is not None
+    return re.fullmatch(_CPU, name) is not None
 
 
 def place(element: Any) -> str:

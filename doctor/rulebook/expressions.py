@@ -180,7 +180,7 @@ class _Evaluator:
         return Unknown()
 
     def logic(self, decisive: bool, parts: list[Node]) -> bool | Unknown:
-        """``and`` is decided by its first false operand, ``or`` by its first true one; what follows is not looked at."""
+        """``and`` is decided by its first false operand, ``or`` by its first true one; the rest is not looked at."""
         seen: list[bool | Unknown] = []
         for part in parts:
             seen.append(values.truth(self.value(part)))

@@ -16,7 +16,7 @@ import re
 
 NOT_GGUF = "not a GGUF file"
 _DOWNLOAD_ERROR = "an error message of the download server"
-_HEX = re.compile(r"(?:0[xX])?([0-9a-fA-F]{8})")
+_HEX = r"(?:0[xX])?([0-9a-fA-F]{8})"
 
 # The first match counts. Text is compared without regard to case; `?` in what the engine printed is any byte.
 _TEXTS: tuple[tuple[str, str], ...] = (
@@ -63,7 +63,7 @@ def identify(magic: str) -> str:
     Args:
         magic: four (or more) characters, or the eight hexadecimal digits of a little-endian number.
     """
-    as_number = _HEX.fullmatch(magic.strip())
+    as_number = re.fullmatch(_HEX, magic.strip())
     start = bytes.fromhex(as_number[1])[::-1].decode("latin-1") if as_number else magic[:16]
     if start[:4] == "GGUF":
         return "a GGUF file"

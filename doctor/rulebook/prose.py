@@ -11,13 +11,12 @@ A dash inside a tag (``{%- if x -%}``) eats the white space on that side, as in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 from doctor.rulebook import expressions, values
-from doctor.rulebook.expressions import ExpressionError, Node, Scope
+from doctor.rulebook.expressions import Node, Scope
 from doctor.vocabulary.facts import ABSENT, Record, Unknown
 
 # A text, ["value", node], or ["choose", [[node, parts], ...], parts of else].
@@ -27,12 +26,6 @@ MAX_TEMPLATE = 8192
 MAX_OUTPUT = 8192
 MAX_VALUE = 2000
 MAX_ELEMENTS = 50
-MAX_NESTING = 10
-
-_OPENING = re.compile(r"\{\{|\{%")
-_INSIDE = r"""(?P<ltrim>-?)(?P<inside>(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^'"])*?)(?P<rtrim>-?)"""
-_VALUE = re.compile(r"\{\{" + _INSIDE + r"\}\}", re.DOTALL)
-_BLOCK = re.compile(r"\{%" + _INSIDE + r"%\}", re.DOTALL)
 
 
 def compile(template: str) -> list[Part]:
@@ -41,9 +34,11 @@ def compile(template: str) -> list[Part]:
     Raises:
         ExpressionError: a tag or an expression in it is wrong, or the template is too long.
     """
-    if len(template) > MAX_TEMPLATE:
-        raise ExpressionError(f"a template of more than {MAX_TEMPLATE} characters", template)
-    return _Compiler(template).parts()
+    if "{{" not in template and "{%" not in template and len(template) <= MAX_TEMPLATE:
+        return [template]
+    from doctor.rulebook.template import cut
+
+    return cut(template)
 
 
 def render(template: str, scope: Scope, compiled: list[Part] | None = None, problems: list[str] | None = None) -> str:
@@ -143,79 +138,3 @@ def _pieces(parts: list[Part], scope: Scope, problems: list[str] | None) -> Iter
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-class _Compiler:
-    """Cuts a template at its tags. ``open`` holds the `if` blocks around the place, innermost last."""
-
-    def __init__(self, template: str) -> None:
-        self.template = template
-        self.top: list[Part] = []
-        self.here = self.top
-        self.open: list[tuple[list[Any], list[Part]]] = []
-        self.in_else: list[bool] = []
-
-    def error(self, message: str, at: int) -> ExpressionError:
-        return ExpressionError(message, self.template, at + 1)
-
-    def parts(self) -> list[Part]:
-        place, trim = 0, False
-        while opening := _OPENING.search(self.template, place):
-            tag = (_VALUE if opening[0] == "{{" else _BLOCK).match(self.template, opening.start())
-            if tag is None:
-                raise self.error(f"{opening[0]!r} is never closed", opening.start())
-            self.text(self.template[place : opening.start()], trim, bool(tag["ltrim"]))
-            if opening[0] == "{{":
-                node = self.expression(tag["inside"], tag.start("inside"))
-                if node[0] in {"and", "or"}:
-                    raise self.error(f"`{node[0]}` gives true or false: write `x | default(y)`", tag.start("inside"))
-                self.here.append(["value", node])
-            else:
-                self.block(tag)
-            place, trim = tag.end(), bool(tag["rtrim"])
-        self.text(self.template[place:], trim, False)
-        if self.open:
-            raise self.error("an `if` without `endif`", len(self.template))
-        return self.top
-
-    def text(self, text: str, trim_left: bool, trim_right: bool) -> None:
-        text = text.lstrip() if trim_left else text
-        text = text.rstrip() if trim_right else text
-        if text:
-            self.here.append(text)
-
-    def expression(self, text: str, at: int) -> Node:
-        try:
-            return expressions.parse(text)
-        except ExpressionError as error:
-            raise self.error(error.message, at + max(error.column - 1, 0)) from None
-
-    def block(self, tag: re.Match[str]) -> None:
-        at = tag.start("inside")
-        word, _, rest = tag["inside"].strip().partition(" ")
-        if word == "if":
-            if len(self.open) >= MAX_NESTING:
-                raise self.error(f"more than {MAX_NESTING} `if` inside each other", at)
-            choose: list[Any] = ["choose", [[self.expression(rest, at), []]], []]
-            self.here.append(choose)
-            self.open.append((choose, self.here))
-            self.in_else.append(False)
-            self.here = choose[1][0][1]
-        elif word in {"elif", "else", "endif"} and self.open:
-            choose, around = self.open[-1]
-            if word == "endif":
-                self.open.pop()
-                self.in_else.pop()
-                self.here = around
-            elif self.in_else[-1]:
-                raise self.error(f"`{word}` after `else`", at)
-            elif word == "elif":
-                choose[1].append([self.expression(rest, at), []])
-                self.here = choose[1][-1][1]
-            else:
-                self.in_else[-1] = True
-                self.here = choose[2]
-            if word != "elif" and rest.strip():
-                raise self.error(f"nothing may follow `{word}`", at)
-        else:
-            raise self.error(f"{word!r} is not possible here: there are if, elif, else and endif", at)

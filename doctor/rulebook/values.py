@@ -29,7 +29,7 @@ from doctor.vocabulary.facts import ABSENT, Record, Unknown
 
 MAX_NUMBER = 1e30
 MAX_TEXT = 10_000
-_NUMBER = re.compile(r"[-+]?[0-9]{1,31}(?:\.[0-9]{1,31})?")
+_NUMBER = r"[-+]?[0-9]{1,31}(?:\.[0-9]{1,31})?"
 
 _ORDERS: dict[str, Callable[[int], bool]] = {
     "<": lambda sign: sign < 0,
@@ -65,7 +65,7 @@ def number(value: Any) -> int | float | None:
     """The number that a value is or spells (``"2048"``, an untyped capture), else None."""
     if isinstance(value, (int, float)):
         return value
-    if isinstance(value, str) and len(value) < 80 and _NUMBER.fullmatch(text := value.strip()):
+    if isinstance(value, str) and len(value) < 80 and re.fullmatch(_NUMBER, text := value.strip()):
         return float(text) if "." in text else int(text)
     return None
 
