@@ -54,8 +54,8 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
     for runs in services.values():
         for judged in _choose(runs, which):
             incident = Incident(f"incident-{len(incidents) + 1}", context=list(timeline.context))
-            parents = [judged.parent] if judged.parent else []
-            incident.runs = [judged, *parents, *last_workers]
+            parents = [run.parent for run in (judged, *last_workers) if run.parent]
+            incident.runs = list({run.id: run for run in (judged, *parents, *last_workers)}.values())
             incident.earlier = [run for run in runs if run is not judged] if which == "last" else []
             for run in incident.runs:
                 run.incident = run.incident or incident.id

@@ -57,10 +57,17 @@ def judge(candidates: list[Candidate]) -> list[Judged]:
             other.role = "symptom"
         elif other in causes and root is not None:
             other.role = _beside(other, root, explained)
-        if other.role == "symptom" and root is not None:
+        if other.role == "symptom" and root is not None and not _shadowed(other, root):
             root.explains.append(other)
+    shown = [j for j in judged if root is None or j is root or not _shadowed(j, root)]
     rank = {"root_cause": 0, "contributing": 1, "symptom": 2, "advice": 3}
-    return sorted(judged, key=lambda j: (rank[j.role], *_weight(j)))
+    return sorted(shown, key=lambda j: (rank[j.role], *_weight(j)))
+
+
+def _shadowed(other: Judged, root: Judged) -> bool:
+    """Whether it is only another, weaker reading of lines that the root cause stands on."""
+    lines = {(hit.source, hit.number) for _, hit in other.candidate.evidence}
+    return bool(lines) and lines <= {(hit.source, hit.number) for _, hit in root.candidate.evidence}
 
 
 def _weighty(judged: Judged) -> bool:
@@ -92,9 +99,6 @@ def _beside(other: Judged, root: Judged, explained: set[str]) -> Role:
         return "symptom"
     if not other.candidate.holds:
         return "advice"
-    same_lines = {(hit.source, hit.number) for _, hit in other.candidate.evidence}
-    if same_lines and same_lines <= {(hit.source, hit.number) for _, hit in root.candidate.evidence}:
-        return "symptom"  # another reading of the same lines, less specific
     return "contributing"
 
 

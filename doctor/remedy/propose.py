@@ -53,7 +53,7 @@ def propose(
                 safety=remedy["safety"],
                 cost=render(remedy["cost"]) if remedy["cost"] else None,
                 undo=render(remedy["undo"]) if remedy["undo"] else None,
-                actions=[ActionEntry(text=describe(action), **action) for action in actions],
+                actions=[ActionEntry(**{**action, "text": describe(action)}) for action in actions],
                 diff=deployment.diff(changed),
                 raises=raised_by(facts, removed) if facts or removed else [],
             )

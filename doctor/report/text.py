@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from doctor.units import format_size_both
 from doctor.vocabulary.terms import Outcome
 
 if TYPE_CHECKING:
-    from doctor.vocabulary.document import Computed, Diagnosis, EvidenceLine, Finding, RemedyEntry
+    from doctor.vocabulary.document import Computed, Diagnosis, EvidenceLine, Finding, RemedyEntry, RunEntry
 
 _VERDICT_STYLE = {
     "failing": "bold red",
@@ -70,7 +71,7 @@ class _Report:
                 line.append_text(part)
             else:
                 line.append(clean(part))
-        self.out.print(Padding(line, (0, 0, 0, indent)) if indent else line)
+        self.out.print(Padding(line, (0, 0, 0, indent), expand=False) if indent else line)
 
     def title(self, text: str, style: str = "bold") -> None:
         self.say((text, style))
@@ -94,9 +95,8 @@ class _Report:
 
     def headline(self, document: Diagnosis) -> None:
         line = Text(f" {document.verdict.upper()} ", style=f"{_VERDICT_STYLE[document.verdict]} reverse")
-        judged = [run for run in document.runs if run.incident]
-        if judged:
-            run = judged[0]
+        run = _headliner(document)
+        if run is not None:
             name = " ".join(part for part in (run.engine.product or run.engine.name, run.engine.version) if part)
             ended = run.outcome.value.replace("_", " ") if run.outcome is not Outcome.UNKNOWN else "end not shown"
             line.append(f"  {clean(name) or 'unknown engine'}: {ended}", style="bold")
@@ -189,7 +189,12 @@ class _Report:
     def log_line(self, number: int, text: str, *, marked: bool = False) -> None:
         shown = text if len(text) <= _MAX_LOG_LINE else text[:_MAX_LOG_LINE] + " …"
         mark, style = ("▶", "bold") if marked else (" ", "dim")
-        self.say((f"{mark} {number:>6} │ ", "red" if marked else "dim"), (shown, style), indent=2)
+        grid = Table.grid()
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        gutter = Text(f"  {mark} {number:>6} │ ", style="red" if marked else "dim")
+        grid.add_row(gutter, Text(clean(shown), style=style))
+        self.out.print(grid)
 
     def arithmetic(self, item: Computed) -> None:
         self.say(f"{item.name} = {item.expression} = ", (quantity(item.value, item.unit), "bold"), indent=2)
@@ -256,6 +261,15 @@ class _Report:
                 effective = "as declared" if entry.effective is None else entry.effective
                 self.say(f"{entry.name}: {declared}{effective}", (f"  {entry.origin}", "dim"), indent=2)
             self.gap()
+
+
+def _headliner(document: Diagnosis) -> RunEntry | None:
+    """The run that the headline is about: the root cause's, else the first judged one."""
+    parents = {run.parent for run in document.runs}
+    judged = [run for run in document.runs if run.incident and run.id not in parents]
+    services = [run for run in judged if run.engine.product != "rpc-server"] or judged
+    ill = [run for run in services if run.outcome.bad or run.outcome is Outcome.DEGRADED]
+    return next(iter(ill or services), None)
 
 
 def quantity(value: Any, unit: str) -> str:

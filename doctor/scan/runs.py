@@ -129,9 +129,22 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
             _recognise(run, runs, book)
             run.markers = _markers(run, book)
         timeline.runs += runs
+    _set_aside_strangers(timeline)
     for number, run in enumerate(timeline.runs, 1):
         run.id = f"run-{number}"
     return timeline
+
+
+def _set_aside_strangers(timeline: Timeline) -> None:
+    """Files in which no engine speaks are context, if a service speaks in another (a client's output, a note)."""
+    if not any(run.engine and not run.is_worker for run in timeline.runs):
+        return
+    for run in timeline.runs:
+        if run.engine is None:
+            for observation in run.observations:
+                observation.run = None
+            timeline.context += run.observations
+    timeline.runs = [run for run in timeline.runs if run.engine is not None]
 
 
 def _section(observation: Observation) -> tuple[str, str, int] | None:
