@@ -53,7 +53,8 @@ def test_every_figure_says_how_it_came_about() -> None:
 
 
 def test_names_and_units_are_those_of_the_catalogue() -> None:
-    found = run(CARD, device=devices({"name": "CUDA0", "free": 2 * GIB})).derivations
+    found = run(CARD, device=devices({"name": "CUDA0", "free": 4 * GIB})).derivations
+    found += run({**CARD, "setting.context": 2048}, device=devices({"name": "CUDA0", "free": 4 * GIB})).derivations
     numa = {
         "engine.name": "ktransformers", "env.USE_NUMA": "1", "host.numa_nodes": 2, "model.file_size": 700 * GIB,
         "model.quant": "Q8_0", "host.ram_total": 1024 * GIB, "host.swap_total": GIB,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doctor.memory.compute import compute_bytes
@@ -23,16 +23,20 @@ def test_one_step_more_does_not_fit(step: int, each: int, fixed: int, budget: in
     assert found + step > limit or fixed + each * (found + step) > budget
 
 
+@given(st.integers(0, 200), st.integers(1, 10**10), st.integers(0, 10**10), st.integers(0, 10**12))
+def test_one_layer_more_does_not_fit(layers: int, layer: int, output: int, budget: int) -> None:
+    found = largest_layers(layers, layer, output, [budget])
+    repeating = min(found, layers)
+    assert 0 <= found <= layers + 1
+    assert found == 0 or repeating * layer + output <= budget
+    assert found == layers + 1 or (repeating + 1) * layer + output > budget
+
+
 @given(
     st.integers(0, 200), st.integers(1, 10**10), st.integers(0, 10**10), st.lists(st.integers(0, 10**12), max_size=4)
 )
-def test_one_layer_more_does_not_fit(layers: int, layer: int, output: int, budgets: list[int]) -> None:
-    found = largest_layers(layers, layer, output, budgets)
-    assert 0 <= found <= layers + 1
-    assume(len(budgets) == 1)
-    repeating = min(found, layers)
-    assert found == 0 or repeating * layer + output <= budgets[0]
-    assert found == layers + 1 or (repeating + 1) * layer + output > budgets[0]
+def test_another_device_never_takes_layers_away(layers: int, layer: int, output: int, budgets: list[int]) -> None:
+    assert largest_layers(layers, layer, output, [10**10, *budgets]) >= largest_layers(layers, layer, output, budgets)
 
 
 def test_all_layers_and_the_output_are_one_more_than_the_layers() -> None:
