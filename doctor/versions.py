@@ -30,7 +30,7 @@ _FINAL = (3, 0)
 _NEVER = 10**20  # sorts behind every number that `_DOTTED` takes
 _PRE = {"a": 0, "alpha": 0, "b": 1, "beta": 1, "c": 2, "rc": 2, "pre": 2, "preview": 2}
 
-# Kept as text: compiling them would cost every start 5 ms, and `re` keeps what it has compiled.
+# Kept as text: compiling them would cost every start some milliseconds, and `re` keeps what it has compiled.
 _LEAD = r"(?i)(?:[a-z][\w.-]{0,20} )?(?:version|release)(?: is)?[ :=]*"
 _DATE = r"(?P<year>20[1-9]\d)(?P<dash>[-/]?)(?P<month>0[1-9]|1[0-2])(?P=dash)(?P<day>0[1-9]|[12]\d|3[01])(?!\d)"
 _BUILD = (
