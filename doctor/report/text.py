@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from doctor.units import format_size_both
@@ -71,7 +70,9 @@ class _Report:
                 line.append_text(part)
             else:
                 line.append(clean(part))
-        self.out.print(Padding(line, (0, 0, 0, indent), expand=False) if indent else line)
+        for wrapped in line.wrap(self.out, self.out.width - indent):
+            wrapped.rstrip()
+            self.out.print(Text(" " * indent).append_text(wrapped), soft_wrap=True)
 
     def title(self, text: str, style: str = "bold") -> None:
         self.say((text, style))
@@ -130,8 +131,7 @@ class _Report:
             self.gap()
         if finding.evidence:
             self.title("Evidence")
-            for line in finding.evidence if self.verbose else finding.evidence[:3]:
-                self.evidence(line)
+            self.evidence(finding.evidence if self.verbose else finding.evidence[:3])
             self.gap()
         if finding.explanation:
             self.title("Why")
@@ -176,25 +176,35 @@ class _Report:
         for part in parts:
             self.say(part, indent=indent, style="dim")
 
-    def evidence(self, line: EvidenceLine) -> None:
+    def evidence(self, lines: Sequence[EvidenceLine]) -> None:
+        """The lines in their places: near ones as one piece of the log, each line once."""
         around = 3 if self.verbose else 1
-        self.say(f"{line.path}:{line.line}", indent=2, style="cyan")
-        before = line.before[-around:]
-        for offset, text in enumerate(before):
-            self.log_line(line.line - len(before) + offset, text)
-        self.log_line(line.line, line.text, marked=True)
-        for offset, text in enumerate(line.after[:around], 1):
-            self.log_line(line.line + offset, text)
+        for path in dict.fromkeys(line.path for line in lines):
+            self.say(path, indent=2, style="cyan")
+            shown: dict[int, tuple[str, bool]] = {}
+            for line in (line for line in lines if line.path == path):
+                before = line.before[-around:]
+                for offset, text in enumerate(before, line.line - len(before)):
+                    shown.setdefault(offset, (text, False))
+                for offset, text in enumerate(line.after[:around], line.line + 1):
+                    shown.setdefault(offset, (text, False))
+                shown[line.line] = (line.text, True)
+            previous = None
+            for number, (text, marked) in sorted(shown.items()):
+                if previous is not None and number > previous + 1:
+                    self.say("⋮", indent=9, style="dim")
+                self.log_line(number, text, marked=marked)
+                previous = number
 
     def log_line(self, number: int, text: str, *, marked: bool = False) -> None:
         shown = text if len(text) <= _MAX_LOG_LINE else text[:_MAX_LOG_LINE] + " …"
         mark, style = ("▶", "bold") if marked else (" ", "dim")
-        grid = Table.grid()
-        grid.add_column(no_wrap=True)
-        grid.add_column(overflow="fold")
-        gutter = Text(f"  {mark} {number:>6} │ ", style="red" if marked else "dim")
-        grid.add_row(gutter, Text(clean(shown), style=style))
-        self.out.print(grid)
+        gutter = f"  {mark} {number:>6} │ "
+        line = Text(clean(shown), style=style)
+        for index, wrapped in enumerate(line.wrap(self.out, self.out.width - len(gutter))):
+            margin = gutter if index == 0 else " " * (len(gutter) - 2) + "│ "
+            wrapped.rstrip()
+            self.out.print(Text(margin, style="red" if marked else "dim").append_text(wrapped), soft_wrap=True)
 
     def arithmetic(self, item: Computed) -> None:
         self.say(f"{item.name} = {item.expression} = ", (quantity(item.value, item.unit), "bold"), indent=2)
