@@ -74,8 +74,8 @@ def take_in(
         for file in files:
             sources += [(source, kind) for source in collect([file]).sources]
     database = Database(book.patterns())
-    for index, (source, kind) in enumerate(sources):
-        _take_source(index, source, kind, database, intake, workers, progress)
+    for index, (source, named_kind) in enumerate(sources):
+        _take_source(index, source, named_kind, database, intake, workers, progress)
     return intake
 
 

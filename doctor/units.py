@@ -17,6 +17,7 @@ _FACTORS = {
     "g": GIB, "gi": GIB, "gib": GIB, "gb": 1000**3,
     "t": TIB, "ti": TIB, "tib": TIB, "tb": 1000**4,
 }  # fmt: skip
+_MAX_NUMBER = 1e18
 _SIZE = re.compile(r"\s*(?P<number>[-+]?\d+(?:[.,]\d+)?)\s*(?P<unit>[A-Za-z]*)\s*")
 
 
@@ -34,11 +35,14 @@ def parse_size(text: str, default_unit: str = "") -> int:
     unit = (found["unit"] or default_unit).lower() if found else ""
     if not found or unit not in _FACTORS:
         raise ValueError(f"not a size: {text!r}")
-    return round(float(found["number"].replace(",", ".")) * _FACTORS[unit])
+    number = float(found["number"].replace(",", "."))
+    if not abs(number) < _MAX_NUMBER:
+        raise ValueError("too large for a size")
+    return round(number * _FACTORS[unit])
 
 
 def format_size(count: float) -> str:
-    """Bytes as a person reads them: ``1426000000000`` -> ``"1328.0 GiB"``, small ones in MiB or KiB."""
+    """Bytes as a person reads them: ``1426000000000`` -> ``"1328.1 GiB"``, small ones in MiB or KiB."""
     for factor, unit in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if abs(count) >= factor:
             return f"{count / factor:.1f} {unit}"

@@ -104,10 +104,7 @@ class Writer:
         rule, scope = candidate.rule, candidate.scope
         found = []
         for name, expression in rule.compute.items():
-            before = dict(scope.used)
-            scope.used.clear()
-            value = scope.compute(name)
-            inputs, scope.used = scope.used, {**before, **scope.used}
+            value, inputs = scope.traced(expression)
             if not isinstance(value, Unknown) and value is not ABSENT:
                 unit = rule.card["units"].get(name, "")
                 shown = {key: plain(item) for key, item in inputs.items() if item is not ABSENT and key != name}

@@ -49,7 +49,7 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
     for wrapper in wrappers:
         if not any(run.parent is wrapper for run in engines):
             services[service_of(wrapper)].append(wrapper)
-    incidents = []
+    incidents: list[Incident] = []
     last_workers = _last_of_each(workers)
     for runs in services.values():
         for judged in _choose(runs, which):

@@ -80,7 +80,8 @@ def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
     primary = primary_signature(rule)
     if primary is None:
         found = []
-        for run in [run for run in ground.runs if not run.is_wrapper] or [None]:
+        runs: list[Run | None] = [run for run in ground.runs if not run.is_wrapper]
+        for run in runs or [None]:
             candidate = _try(rule, None, run, ground)
             if candidate is not None and candidate.holds:
                 found.append(candidate)

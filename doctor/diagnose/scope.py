@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctor.facts.catalogue import load_catalogue
 from doctor.facts.convert import convert
+from doctor.rulebook.values import member
 from doctor.vocabulary.facts import ABSENT, Unknown
 
 if TYPE_CHECKING:
@@ -32,14 +33,17 @@ class RuleScope:
     used: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     _computing: set[str] = field(default_factory=set)
+    _computed: dict[str, Any] = field(default_factory=dict)
 
     def resolve(self, path: tuple[str, ...]) -> Any:
         """The value of a dotted name: a value, ABSENT, or Unknown with the name that is missing."""
         head = path[0]
         if head in self.rule.captures:
             value = self._capture(head, path[1:])
-        elif len(path) == 1 and head in self.rule.compute:
-            return self.compute(head)
+        elif head in self.rule.compute:
+            value = self.compute(head)
+            for key in path[1:]:
+                value = member(value, key)
         else:
             value = self._fact(path)
         if not isinstance(value, (Unknown, list)):
@@ -48,18 +52,26 @@ class RuleScope:
 
     def compute(self, name: str) -> Any:
         """The value of a `compute` entry; one that asks for itself is unknown."""
+        if name in self._computed:
+            return self._computed[name]
         if name in self._computing:
             return Unknown(frozenset({name}))
         self._computing.add(name)
-        try:
-            return self.evaluate(self.rule.compute[name])
-        finally:
-            self._computing.discard(name)
+        value = self._computed[name] = self.evaluate(self.rule.compute[name])
+        self._computing.discard(name)
+        return value
 
     def evaluate(self, text: str) -> Any:
         from doctor.rulebook.expressions import evaluate
 
         return evaluate(self.book.nodes[text], self, self.problems)
+
+    def traced(self, text: str) -> tuple[Any, dict[str, Any]]:
+        """The value of an expression, and the values of the names that it asked for."""
+        before, self.used = self.used, {}
+        value = self.evaluate(text)
+        inputs, self.used = self.used, {**before, **self.used}
+        return value, inputs
 
     def captures(self, name: str) -> dict[str, Any]:
         """All typed captures of a bound signature."""

@@ -242,7 +242,8 @@ def _key(folders: Iterable[Path]) -> str:
     """Changes when a rule file, the program or the schema changes: names, sizes and times, not contents (2 ms)."""
     digest = hashlib.sha256(f"{__version__} {FORMAT}".encode())
     code = Path(__file__).parent
-    for path in (*sorted(code.glob("*.py")), *sorted((code.parent / "vocabulary").glob("*.py"))):
+    folders_of_code = (code, code.parent, code.parent / "vocabulary")
+    for path in (path for folder in folders_of_code for path in sorted(folder.glob("*.py"))):
         _add(digest, path)
     for folder in folders:
         for path in sorted(folder.rglob("*.y*ml")):

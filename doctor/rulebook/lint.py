@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctor import resources
 from doctor.facts.catalogue import load_catalogue
-from doctor.rulebook import expressions
+from doctor.rulebook import expressions, prose
 from doctor.rulebook.book import compile_files, expressions_of, templates_of
 from doctor.rulebook.load import Files, Mistake, load_folder
 from doctor.scan.patterns import check
@@ -149,13 +149,7 @@ def _names_in(text: str, *, is_template: bool, place: str) -> set[str]:
         ):
             return set()
         return expressions.names(expressions.parse(text))
-    found: set[str] = set()
-    for part in re.findall(r"\{\{(.*?)\}\}", text, re.S):
-        try:
-            found |= expressions.names(expressions.parse(part.strip()))
-        except expressions.ExpressionError:
-            continue
-    return found
+    return {name for node in prose.nodes(prose.compile(text)) for name in expressions.names(node)}
 
 
 def _near(name: str, known: Any) -> str:

@@ -272,9 +272,7 @@ def _run_at(runs: list[Run], observation: Observation, book: RuleBook) -> Run | 
     here = [run for run in runs if run.covers(observation.number)]
     inner = [run for run in here if not run.is_wrapper]
     outer = [run for run in here if run.is_wrapper]
-    if kind == "wrapper":
-        return (outer or inner or [None])[0]
-    return (inner or outer or [None])[0]
+    return next(iter([*outer, *inner] if kind == "wrapper" else [*inner, *outer]), None)
 
 
 def _recognise(run: Run, runs: list[Run], book: RuleBook) -> None:
@@ -308,26 +306,26 @@ def _recognise(run: Run, runs: list[Run], book: RuleBook) -> None:
     if run.parent:
         run.wrapper = run.parent.engine
     run.engines = []
-    for name in (run.engine, *seen, run.wrapper):
-        for item in (name, *(book.bases(name) if name else ())):
+    for product in (run.engine, *seen, run.wrapper):
+        for item in (product, *(book.bases(product) if product else ())):
             if item and item not in run.engines:
                 run.engines.append(item)
-    for name in list(run.versions if not run.parent else {**run.parent.versions, **run.versions}):
-        _derive_versions(run, name, book)
+    if run.parent:
+        run.versions = {**run.parent.versions, **run.versions}
+    _derive_versions(run, book)
 
 
-def _derive_versions(run: Run, name: str, book: RuleBook) -> None:
+def _derive_versions(run: Run, book: RuleBook) -> None:
     """A product's release says which engine release is inside (``rules/dialects/lineage.yaml``)."""
     from doctor.versions import Version
 
-    text = run.versions.get(name) or (run.parent.versions.get(name) if run.parent else None)
-    if not text:
-        return
-    run.versions.setdefault(name, text)
-    for entry in book.lineage.get(name, []):
-        if Version.parse(text).within(entry["versions"]):
-            for base, version in entry["contains"].items():
-                run.versions.setdefault(base, str(version))
+    waiting = list(run.versions)
+    while waiting:
+        product = waiting.pop()
+        for entry in book.lineage.get(product, []):
+            if Version.parse(run.versions[product]).within(entry["versions"]):
+                waiting += [base for base in entry["contains"] if base not in run.versions]
+                run.versions = {**{base: str(v) for base, v in entry["contains"].items()}, **run.versions}
 
 
 def _most_derived(seen: dict[str, int], book: RuleBook) -> str | None:
