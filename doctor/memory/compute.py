@@ -9,9 +9,10 @@ bytes a number):
 * attention with flash attention: the mask (two bytes a cell) and nine hidden states;
 * attention without: the scores (heads x cells), the mask (cells) and seven hidden states.
 
-Measured against what llama.cpp 0.5.0-dev printed (tests/memory/test_compute.py): without flash attention on the CPU and
-for logit-bound graphs it is exact to 0.1 %, with flash attention 0 to 13 % too high; for RPC workers and builds of
-January 2025, whose graphs are cut in other places, 20 % too low to 70 % too high.
+Measured against what llama.cpp printed (tests/memory/test_compute.py). 0.5.0-dev: without flash attention, and where the
+logits decide, exact to 0.2 %; else with flash attention 0 to 13 % too high. Builds of January and August 2025 on RPC
+workers: 8 to 22 % too high. It knows neither layers that are split between host and device nor the copies of a
+pipeline over several devices: 20 % and 33 % too low in the one run of each.
 """
 
 from __future__ import annotations

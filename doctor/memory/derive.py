@@ -11,7 +11,7 @@ from doctor.memory.host import binding_limit
 from doctor.memory.kv import CacheShape, kv_bytes, kv_bytes_per_token
 from doctor.memory.numa import Replication, copies, numa_nodes, smallest_node
 from doctor.memory.places import Place, Plan
-from doctor.memory.weights import FOUR_BIT, LADDER, current_bits, size_at
+from doctor.memory.weights import FOUR_BIT, current_bits, size_at
 
 Find = Callable[[Plan, Place], int | None]
 
@@ -50,7 +50,7 @@ def derivations(plan: Plan) -> list[Derivation]:
 def _model(plan: Plan, sheet: _Sheet) -> None:
     if plan.weights:
         weights = plan.weights.bytes
-        sheet.add("weights", weights, "size of the weights", file_size=plan.model.file_size)
+        sheet.add("weights", weights, plan.weights_from, file_size=plan.model.file_size)
         bits = current_bits(plan.model)
         four_bit = _smaller(plan, FOUR_BIT)
         sheet.add("quant_4bit_size", four_bit, f"weights x {FOUR_BIT} bits / bits now", weights=weights, bits_now=bits)
@@ -170,12 +170,10 @@ def _numa(plan: Plan, sheet: _Sheet) -> None:
         sheet.add(
             "numa_need_4bit", kept * four_bit, f"copies x weights at {FOUR_BIT}", copies=kept, weights_4bit=four_bit
         )
-    if whole.ram:
-        sizes = [(name, size) for name in LADDER if (size := _smaller(plan, name)) is not None]
-        fitting = next((name for name, size in sizes if kept * size <= 0.95 * whole.ram), None)
-        sheet.add(
-            "numa_quant_that_fits", fitting, "largest file type with copies x size in 95 % of RAM", "", ram=whole.ram
-        )
+    quant = whatif.quant_that_fits(plan)
+    if quant:
+        expression = "largest file type with copies x size in RAM - reserve"
+        sheet.add("numa_quant_that_fits", quant[0], expression, "", ram=whole.ram, reserve=plan.host.reserve)
 
 
 def _add_context(plan: Plan, sheet: _Sheet, name: str, places: list[Place], shape: CacheShape | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from doctor.memory.places import Plan
+from doctor.memory.places import Plan, worked
 from doctor.units import MIB
 
 ADDRESS_SPACE_RESERVE = 512 * MIB
@@ -18,7 +18,7 @@ class HostLimit:
     Attributes:
         kind: ``RAM``, ``container memory limit`` or ``address space limit``.
         fact: the fact that gives it.
-        bytes: the limit (for RAM what was available).
+        bytes: the limit; for RAM what was available, unless that was asked while the run held its memory.
         need: what the run needs that counts against it.
         reserve: what to leave of it.
     """
@@ -44,7 +44,8 @@ def host_limits(plan: Plan) -> list[HostLimit]:
     found = []
     if (limit := values.integer("host.cgroup_limit")) is not None:
         found.append(HostLimit("container memory limit", "host.cgroup_limit", limit, need, reserve))
-    ram = "host.ram_available" if values.integer("host.ram_available") is not None else "host.ram_total"
+    before = values.integer("host.ram_available") is not None and not worked(values)
+    ram = "host.ram_available" if before else "host.ram_total"
     if (limit := values.integer(ram)) is not None:
         found.append(HostLimit("RAM", ram, limit, need, reserve))
     if limit := values.integer("host.address_space_limit"):

@@ -15,6 +15,7 @@ _HOST_NAMES = re.compile(r"^(?:CPU|BLAS|AMX|ACCEL)|_Host$|^host$", re.IGNORECASE
 _ENDPOINT = re.compile(r"\[?([A-Za-z0-9_.-]+:\d+)\]?")
 _ENGINE_NAME = re.compile(r"^(?:CUDA|ROCm|HIP|MUSA|Vulkan|SYCL|CANN|MTL|Metal|OpenCL|WebGPU|RPC)", re.IGNORECASE)
 _SUFFIX = re.compile(r"_(?:Mapped|Split|Private|Shared|REPACK)$")
+_PREFIXES = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "sycl": "SYCL", "cann": "CANN"}
 _MAX_DEVICES = 256
 _CONTEXT_KINDS = {"kv", "state", "compute", "output"}
 
@@ -103,7 +104,7 @@ def share_layers(found: Placement, values: Values, kv: int | None) -> None:
 def _devices(values: Values) -> list[Device]:
     found: list[Device] = []
     for record in values.all("device")[:_MAX_DEVICES]:
-        name = str(record.get("name") or "")
+        name = str(record.get("name") or _name(record))
         endpoint = _ENDPOINT.search(f"{name} {record.get('description') or ''}") if "RPC" in name else None
         if name and not is_host(name) and record.get("backend") != "cpu":
             label = f"RPC[{endpoint[1]}]" if endpoint else name
@@ -111,6 +112,12 @@ def _devices(values: Values) -> list[Device]:
                 found.append(Device(label, integer(record.get("total")), integer(record.get("free"))))
     # The same cards come again, under their product names, from nvidia-smi and its like.
     return [device for device in found if _ENGINE_NAME.match(device.name)] or found
+
+
+def _name(record: Record) -> str:
+    """The engine's name for a card that it listed by number only, ``Device 0: NVIDIA GeForce RTX 4090``."""
+    prefix, index = _PREFIXES.get(str(record.get("backend"))), integer(record.get("index"))
+    return f"{prefix}{index}" if prefix and index is not None else ""
 
 
 def _owner(name: str, devices: list[Device]) -> Device:

@@ -19,7 +19,9 @@ Source = Literal["log", "estimate"]
 DEVICE_RESERVE = GIB
 """Kept free on a device, as by llama.cpp's ``--fit-target`` (default in common/common.h); at most an eighth of it."""
 HOST_RESERVE = 64 * MIB
-"""Kept for the process itself: llama.cpp 0.5.0-dev had 20 MiB beside its weights, KV cache and compute buffer."""
+"""Kept of host memory at least: llama.cpp 0.5.0-dev had 20 MiB beside its weights, KV cache and compute buffer."""
+HOST_RESERVE_SHARE = 20
+"""One part in so many is left to the rest of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Plan:
     Attributes:
         shape: None when the context is not known.
         weights, kv: bytes of all, with where the figure is from; None if neither printed nor computable.
+        weights_from: says what the figure is.
         kv_computed: the cache by the arithmetic, to be compared with the printed one.
         compute: bytes of the largest compute buffer.
         kv_on_devices: each layer's cache lies where the layer does; else all of it in host memory.
@@ -85,6 +88,7 @@ class Plan:
     devices: list[Place]
     host: Place
     weights: Part | None = None
+    weights_from: str = ""
     kv: Part | None = None
     kv_computed: int | None = None
     compute: Part | None = None
@@ -114,7 +118,7 @@ def make_plan(resolve: Resolve, records: Records) -> Plan:
     plan = Plan(values, model, shape, [], Place("host"), kv_computed=computed, disagreement=disagreement)
     plan.kv_on_devices = values.flag("setting.kv_offload") is not False
     plan.by_layer = placed.by_layer
-    plan.weights = _weights(model, placed, on_disk[0] if on_disk else None)
+    plan.weights, plan.weights_from = _weights(model, placed, on_disk[0] if on_disk else None)
     if printed_kv is not None and printed_kv >= 0.99 * (computed or 0):
         plan.kv = Part("kv", printed_kv, "log")
     elif computed is not None:
@@ -164,14 +168,14 @@ def _agree(printed: int, computed: int) -> bool:
     return abs(printed - computed) <= max(0.002 * computed, 0.02 * MIB)
 
 
-def _weights(model: HyperParameters, placed: Placement, on_disk: int | None) -> Part | None:
-    """All weights: the sum of the buffers where it agrees with the file (it is finer), else the file's size."""
+def _weights(model: HyperParameters, placed: Placement, on_disk: int | None) -> tuple[Part | None, str]:
+    """All weights, and where the figure is from: the buffers where they agree with the file (they are finer)."""
     printed = placed.printed_weights
     if model.file_size and (not printed or abs(printed - model.file_size) > 0.01 * model.file_size):
-        return Part("weights", model.file_size, "log")
+        return Part("weights", model.file_size, "log"), "file size that the engine printed"
     if printed:
-        return Part("weights", printed, "log")
-    return Part("weights", on_disk, "log") if on_disk else None
+        return Part("weights", printed, "log"), "sum of the weights buffers"
+    return (Part("weights", on_disk, "log"), "size of the model's files") if on_disk else (None, "")
 
 
 def _device(device: Device, plan: Plan) -> Place:
@@ -196,12 +200,14 @@ def _device(device: Device, plan: Plan) -> Place:
 
 def _host(placed: Placement, plan: Plan) -> Place:
     values = plan.values
-    place = Place("host", [], values.integer("host.ram_total"), values.integer("host.ram_available"))
+    place = Place("host", [], values.integer("host.ram_total"))
+    if not worked(values):
+        place.free = values.integer("host.ram_available")
     limit = values.integer("host.cgroup_limit")
     if limit and (place.total is None or limit < place.total):
         place.total = limit
         place.free = min(limit, place.free) if place.free is not None else limit
-    place.reserve = max(HOST_RESERVE, (place.free or place.total or 0) // 50)
+    place.reserve = max(HOST_RESERVE, (place.free or place.total or 0) // HOST_RESERVE_SHARE)
     place.parts += _host_weights(placed, plan)
     on_devices = min(sum(device.share for device in plan.devices), 1.0) if plan.kv_on_devices else 0.0
     if "kv" in placed.host and plan.kv and plan.kv.source == "log":
@@ -231,6 +237,11 @@ def _host_weights(placed: Placement, plan: Plan) -> list[Part]:
         mapped = 0
     parts = [Part("weights", size - mapped, source)] if size > mapped else []
     return parts + ([Part("mapped weights", mapped, source)] if mapped else [])
+
+
+def worked(values: Values) -> bool:
+    """Whether the run is seen to have computed tokens. What was available then is what it left, not what it had."""
+    return values.get("speed.generation") is not None or values.get("speed.prompt") is not None
 
 
 def _maps(values: Values) -> bool:

@@ -49,5 +49,11 @@ def test_what_is_available_counts_before_what_is_there() -> None:
     assert limit is not None and limit.fact == "host.ram_available" and limit.missing == 2 * GIB
 
 
+def test_what_a_working_run_left_is_not_what_it_had() -> None:
+    facts = {"host.ram_total": 64 * GIB, "host.ram_available": 6 * GIB, "speed.generation": 12.5}
+    limit = binding_limit(plan(facts, KV))
+    assert limit is not None and limit.fact == "host.ram_total" and limit.missing == 0
+
+
 def test_no_limit_is_known() -> None:
     assert binding_limit(plan({}, KV)) is None

@@ -157,6 +157,12 @@ def test_cards_named_twice_are_one() -> None:
     assert [device.name for device in found.devices] == ["CUDA0"]
 
 
+def test_cards_listed_by_number_have_the_engine_s_name() -> None:
+    cards = devices({"backend": "cuda", "index": 1, "total": GIB}, {"backend": "cpu", "index": 0}, {"description": "?"})
+    found = placed(LLAMA, device=cards, buffer=buffers(("CUDA1", "weights", 10)))
+    assert [(device.name, device.total) for device in found.devices] == [("CUDA1", GIB)]
+
+
 def test_mapped_buffers_of_metal_belong_to_the_gpu() -> None:
     found = placed({}, buffer=buffers(("MTL0_Mapped", "weights", 10), ("CPU_Mapped", "weights", 1), ("MTL0", "kv", 2)))
     (device,) = found.devices
