@@ -129,7 +129,7 @@ def make_plan(resolve: Resolve, records: Records) -> Plan:
         plan.compute = Part("compute", max(printed_compute), "log")
     elif estimated is not None:
         plan.compute = Part("compute", estimated, "estimate")
-    plan.devices = [_device(device, plan) for device in placed.devices]
+    plan.devices = [_device(device, plan, last=device is placed.devices[-1]) for device in placed.devices]
     plan.host = _host(placed, plan)
     return plan
 
@@ -178,15 +178,18 @@ def _weights(model: HyperParameters, placed: Placement, on_disk: int | None) -> 
     return (Part("weights", on_disk, "log"), "size of the model's files") if on_disk else (None, "")
 
 
-def _device(device: Device, plan: Plan) -> Place:
+def _device(device: Device, plan: Plan, *, last: bool) -> Place:
+    """The parts of a device; of several the last one holds the output layer."""
     place = Place(device.name, [], device.total, device.free, device.share)
     reserve = plan.values.integer("setting.reserve")
     place.reserve = reserve if reserve is not None else min(DEVICE_RESERVE, (device.free or 0) // 8)
     if "weights" in device.buffers:
         place.parts.append(Part("weights", device.buffers["weights"], "log"))
     elif plan.weights and device.share and plan.by_layer:
-        repeating = layer_bytes(plan.model, plan.weights.bytes) * (plan.model.layers or 0) * device.share
-        size = round(repeating) + output_bytes(plan.model) if plan.model.layers else plan.weights.bytes * device.share
+        size = plan.weights.bytes * device.share
+        if plan.model.layers:
+            size = layer_bytes(plan.model, plan.weights.bytes) * plan.model.layers * device.share
+            size += output_bytes(plan.model) if last else 0
         place.parts.append(Part("weights", round(size), "estimate"))
     if "kv" in device.buffers and plan.kv and plan.kv.source == "log":
         place.parts.append(Part("kv", device.buffers["kv"], "log"))
@@ -225,7 +228,7 @@ def _host_weights(placed: Placement, plan: Plan) -> list[Part]:
     size, mapped = placed.host.get("weights"), placed.mapped
     source: Source = "log"
     if size is None:
-        if plan.weights is None:
+        if plan.weights is None or _on_gpus_only(plan.values):
             return []
         on_devices = sum(device.part("weights") for device in plan.devices)
         size, source = max(plan.weights.bytes - on_devices, 0), "estimate"
@@ -242,6 +245,11 @@ def _host_weights(placed: Placement, plan: Plan) -> list[Part]:
 def worked(values: Values) -> bool:
     """Whether the run is seen to have computed tokens. What was available then is what it left, not what it had."""
     return values.get("speed.generation") is not None or values.get("speed.prompt") is not None
+
+
+def _on_gpus_only(values: Values) -> bool:
+    """Engines that load all weights into device memory."""
+    return (values.text("engine.name") or "").lower() in {"vllm", "sglang", "tgi", "lmdeploy"}
 
 
 def _maps(values: Values) -> bool:

@@ -44,6 +44,19 @@ def test_weights_that_could_not_be_allocated_are_estimated() -> None:
     assert f"{sum(part.bytes for part in host.parts) / MIB:.2f}" == "66.41"
 
 
+def test_the_output_layer_is_counted_once() -> None:
+    facts = {**BIG, "engine.name": "llama.cpp", "setting.gpu_layers": 99}
+    two = devices({"name": "CUDA0", "free": GIB}, {"name": "CUDA1", "free": GIB})
+    plan = run(facts, device=two).plan
+    assert abs(sum(device.part("weights") for device in plan.devices) - 943366144) < 1000
+
+
+def test_engines_that_live_on_gpus_have_no_weights_in_host_memory() -> None:
+    facts = {**BIG, "host.ram_total": 64 * GIB}
+    assert run({**facts, "engine.name": "vllm"}).entries() == []
+    assert [entry.device for entry in run({**facts, "engine.name": "llama.cpp"}).entries()] == ["host"]
+
+
 def test_what_is_missing_on_a_card() -> None:
     # vk-kv-tensor-over-storage-range: 899.66 MiB of weights and a cache of 4 GiB on a device with 2 GiB
     found = run(
