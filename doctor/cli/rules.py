@@ -82,13 +82,13 @@ def lint_rules(folders: tuple[str, ...]) -> int:
 @click.argument("which", type=click.Choice(["rule", "dialect", "diagnosis"]), default="rule")
 def schema(which: str) -> int:
     """Print the JSON Schema of a rule file, a dialect file or the diagnosis document."""
-    from pydantic import BaseModel
-
+    from doctor.vocabulary import document
     from doctor.vocabulary.dialect import Dialect
-    from doctor.vocabulary.document import Diagnosis
     from doctor.vocabulary.rule import Rule
 
-    models: dict[str, type[BaseModel]] = {"rule": Rule, "dialect": Dialect, "diagnosis": Diagnosis}
-    model = models[which]
-    click.echo(json.dumps(model.model_json_schema(by_alias=True), indent=1))
+    if which == "diagnosis":
+        made = document.json_schema()
+    else:
+        made = (Rule if which == "rule" else Dialect).model_json_schema()
+    click.echo(json.dumps(made, indent=1))
     return 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from doctor.cache import read_cache, write_cache
+
+_FILE = Path(__file__).parent / "catalogue.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,26 @@ class Catalogue:
 
     def suggest(self, name: str) -> str | None:
         """The nearest existing name."""
+        from difflib import get_close_matches
+
         near = get_close_matches(name, [*self.scalars, *self.records], n=1, cutoff=0.6)
         return near[0] if near else None
 
 
 @cache
 def load_catalogue() -> Catalogue:
+    """The catalogue, from its YAML file or from the cache of it (parsing it takes longer than a small log)."""
+    status = _FILE.stat()
+    key = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    cached = read_cache("catalogue", key)
+    if cached is not None:
+        try:
+            return Catalogue(**json.loads(cached))
+        except (ValueError, TypeError):
+            pass  # a damaged cache is the same as none
+    import yaml
+
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    data = yaml.load((Path(__file__).parent / "catalogue.yaml").read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader
+    data = yaml.load(_FILE.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader
+    write_cache("catalogue", key, json.dumps(data))
     return Catalogue(data["scalars"], data["records"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from doctor.units import format_size
-from doctor.vocabulary.document import ActionEntry, RemedyEntry
+from doctor.vocabulary.document import RemedyEntry
 from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Unknown
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def propose(
                 safety=remedy["safety"],
                 cost=render(remedy["cost"]) if remedy["cost"] else None,
                 undo=render(remedy["undo"]) if remedy["undo"] else None,
-                actions=[ActionEntry(**{**action, "text": describe(action)}) for action in actions],
+                actions=[{**action, "text": describe(action)} for action in actions],
                 diff=deployment.diff(changed),
                 raises=raised_by(facts, removed) if facts or removed else [],
             )

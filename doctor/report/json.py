@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from doctor.vocabulary.document import Diagnosis
 
 
 def render_json(document: Diagnosis) -> str:
     """Indented JSON with a final newline; lone surrogates and control characters are escaped."""
-    return document.model_dump_json(by_alias=True, indent=1) + "\n"
+    return json.dumps(document.to_dict(), indent=1, ensure_ascii=True) + "\n"

@@ -165,7 +165,7 @@ class _Report:
             for line in remedy.diff.splitlines():
                 self.say(line, indent=indent, style={"+": "green", "-": "red"}.get(line[:1], "dim"))
         else:
-            words = [action.text for action in remedy.actions if action.kind != "explain"]
+            words = [action["text"] for action in remedy.actions if action["kind"] != "explain"]
             if words:
                 self.say("→ " + "; ".join(words), indent=indent, style="green")
         parts = [f"cost: {remedy.cost}"] if remedy.cost else []
