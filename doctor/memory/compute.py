@@ -10,9 +10,9 @@ bytes a number):
 * attention without: the scores (heads x cells), the mask (cells) and seven hidden states.
 
 Measured against what llama.cpp printed (tests/memory/test_compute.py). 0.5.0-dev: without flash attention, and where
-the logits decide, exact to 0.2 %; else with flash attention 0 to 13 % too high. Builds of January and August 2025 on RPC
-workers: 8 to 22 % too high. It knows neither layers that are split between host and device nor the copies of a
-pipeline over several devices: 20 % and 33 % too low in the one run of each.
+the logits decide, exact to 0.2 %; else with flash attention 1 % too low to 13 % too high. Builds of January and August
+2025 on RPC workers: 8 to 22 % too high. It knows neither layers that are split between host and device nor the copies
+of a pipeline over several devices: 20 % and 33 % too low in the one run of each.
 """
 
 from __future__ import annotations
