@@ -156,7 +156,7 @@ def _numa(plan: Plan, sheet: _Sheet) -> None:
     kept = copies(values)
     if kept is None or kept < 2:
         return
-    whole = Replication(kept, weights, values.integer("host.ram_total"), values.integer("host.swap_total"), node)
+    whole = Replication(kept, weights, values.integer("host.ram_total"), values.integer("host.swap_total"))
     sheet.add("numa_copies", kept, "one a NUMA node", "copies", nodes=kept)
     sheet.add("numa_need", whole.need, "copies x weights", copies=kept, weights=weights)
     sheet.add(

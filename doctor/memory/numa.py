@@ -27,14 +27,12 @@ class Replication:
         copies: NUMA nodes.
         weights: bytes of one copy.
         ram, swap: the host's memory in bytes, None if not known.
-        node: bytes of the smallest node, None if not known.
     """
 
     copies: int
     weights: int
     ram: int | None = None
     swap: int | None = None
-    node: int | None = None
 
     @property
     def need(self) -> int:
@@ -54,11 +52,6 @@ class Replication:
     def ram_needed(self) -> int:
         """The next size of RAM that one buys: a multiple of 256 GiB with 2 % to spare for the system."""
         return -(-round(self.need * 1.02) // RAM_STEP) * RAM_STEP
-
-    @property
-    def node_missing(self) -> int | None:
-        """What one node lacks to hold one copy."""
-        return None if self.node is None else max(self.weights - self.node, 0)
 
 
 def numa_nodes(values: Values) -> int | None:
