@@ -15,7 +15,7 @@ from doctor.facts.hardware.reading import IDENTITY, Block, Reader, Reading, merg
 
 __all__ = ["IDENTITY", "READERS", "Block", "Reader", "Reading", "merge", "read_hardware", "reader"]
 
-# Reader -> words of which one stands in every line that the reader's marker matches. The order is that of asking.
+# Reader -> words; its marker is tried on the lines that hold one of them. The order is that of asking.
 READERS: dict[str, tuple[str, ...]] = {
     "nvidia_smi": ("NVIDIA-SMI", "NVML", "No devices were found", "Unable to determine the device handle"),
     "nvidia_smi_q": ("NVSMI LOG",),

@@ -7,9 +7,9 @@ import re
 from doctor.facts.hardware.reading import Notes, Reading, decimal, number, size
 
 kind = "system_profiler"
-marker = re.compile(r"^\s*Hardware Overview:\s*$")
+marker = re.compile(r"^\s*+Hardware Overview:\s*$")
 
-_PAIR = re.compile(r"\s*(?P<key>[A-Z][\w() ]{1,40}): (?P<value>\S.*?)\s*")
+_PAIR = re.compile(r"(?P<key>[A-Z][\w() ]{1,40}): (?P<value>.*)")
 
 
 def read(lines: list[str], first_line: int, path: str) -> Reading:
@@ -19,7 +19,7 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
     for i, line in enumerate(lines[1:], 1):
         if not line.strip():
             continue
-        pair = _PAIR.fullmatch(line)
+        pair = _PAIR.fullmatch(line.strip())
         if not pair:
             break
         key, value, last = pair["key"], pair["value"], i

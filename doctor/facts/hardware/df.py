@@ -8,13 +8,13 @@ from doctor.facts.hardware.reading import Notes, Reading, size
 
 kind = "df"
 marker = re.compile(
-    r"^\s*(?:Filesystem|Dateisystem|Sys\. de fichiers|S\.ficheros|Sist\. Arq\.|文件系统|檔案系統|ファイルシス|Файл\S*)"
+    r"^\s*+(?:Filesystem|Dateisystem|Sys\. de fichiers|S\.ficheros|Sist\. Arq\.|文件系统|檔案系統|ファイルシス|Файл\S*)"
     r"(?:\s+(?:Type|Typ|类型|Тип))?\s+(?:Size|Größe|Taille|Tamaño|Tam\.|容量|サイズ|Размер|1[KMG]-\S+|\d+[KMG]?-?\S*)\s"
 )
 
 _ROW = re.compile(
-    r"\s*(?P<device>\S.*?)\s+(?:(?P<type>[a-z][\w.]*)\s+)?(?P<size>\d\S*)\s+(?P<used>\d\S*)\s+(?P<free>\d\S*)\s+"
-    r"(?:\d+%|-)\s+(?P<mount>\S.*?)\s*"
+    r"(?P<device>\S.*?) (?:(?P<type>[a-z][\w.]*) )?(?P<size>\d\S*) (?P<used>\d\S*) (?P<free>\d\S*) (?:\d+%|-) "
+    r"(?P<mount>.*)"
 )
 
 
@@ -26,7 +26,7 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
     last, carried = 0, ""
     for i, line in enumerate(lines[1:], 1):
         # a long device name stands alone on a line, its figures on the next
-        found = _ROW.fullmatch(f"{carried} {line}" if carried else line)
+        found = _ROW.fullmatch(" ".join([*carried.split(), *line.split()]))
         if not found:
             if carried or not re.fullmatch(r"\s*/\S+\s*", line):
                 break

@@ -13,8 +13,8 @@ from doctor.vocabulary.facts import ABSENT
 
 kind = "docker"
 marker = re.compile(
-    r"^\s*(?:CONTAINER|NAME)\b.*MEM USAGE / LIMIT"
-    r"|^\s*(?:\[\s*)?(?:\{.{0,100000}?)?\"(?:OOMKilled|HostConfig|MemorySwap|ShmSize)\": ?"
+    r"^\s*+(?:CONTAINER|NAME)\b.*MEM USAGE / LIMIT"
+    r"|^\s*+(?:\[\s*)?(?:\{.{0,100000}?)?\"(?:OOMKilled|HostConfig|MemorySwap|ShmSize)\": ?"
 )
 
 _VALUE = re.compile(

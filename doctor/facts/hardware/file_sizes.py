@@ -18,15 +18,17 @@ _LS = (
 )
 # a folder only with a unit: "56\tin ../sysdeps/..." is gdb's
 _DU = (
-    rf"(?P<size>\d{{1,16}}(?:[.,]\d{{1,3}})?(?P<unit>[KMGTP]?))(?:(?<=[KMGTP])\t+(?P<path>\S.*?)"
+    rf"(?P<size>\d{{1,16}}(?:[.,]\d{{1,3}})?(?P<unit>[KMGTP]?))(?:(?<=[KMGTP])\t+(?P<path>\S.*)"
     rf"|[\t ]+(?P<model>\S+{_MODEL})| +(?<=[KMGTP] )(?P<folder>\.{{0,2}}/\S*))"
 )
 _COMMAND = r"[$#%+>❯➜] +(?:\S+ +)?(?:ls|du)\b"
 _HEADING = r"\.{0,2}/[^:]{0,300}:"
-marker = re.compile(rf"^\s*(?:{_LS.replace('?P<', '?P<ls_')}|{_DU.replace('?P<', '?P<du_')}|{_HEADING})\s*$|{_COMMAND}")
+marker = re.compile(
+    rf"^\s*+(?:{_LS.replace('?P<', '?P<ls_')}|{_DU.replace('?P<', '?P<du_')}|{_HEADING})\s*$|{_COMMAND}"
+)
 
 _LS_LINE, _DU_LINE = re.compile(rf"\s*{_LS}\s*"), re.compile(rf"\s*{_DU}\s*")
-_DU_COUNT = re.compile(r"(?P<size>\d{1,16})(?P<unit>)\t(?P<path>\S.*?)(?P<model>)(?P<folder>)")
+_DU_COUNT = re.compile(r"(?P<size>\d{1,16})(?P<unit>)\t(?P<path>\S.*)(?P<model>)(?P<folder>)")
 _FOLDER = re.compile(r"(?P<folder>[^:]+):")
 _OTHER = re.compile(r"(?:total|insgesamt|总计|总用量|итого|合計) ?\S*|[-dlcbps](?:[r-][w-][xsStT-]){3}[.+@]? .*")
 
@@ -51,7 +53,7 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
                 full = name if "/" in name or not folder else f"{folder.rstrip('/')}/{name}"
                 notes.record("file", i, path=full, bytes=size(found["size"].replace(",", ".")))
         elif found := _DU_LINE.fullmatch(line) or (_DU_COUNT.fullmatch(text) if command else None):
-            name = found["path"] or found["model"] or found["folder"]
+            name = (found["path"] or found["model"] or found["folder"]).strip()
             notes.record("file", i, path=name, bytes=_du_size(notes, found, in_bytes, i))
         elif head := _FOLDER.fullmatch(text):
             folder = head["folder"]

@@ -12,7 +12,7 @@ from doctor.facts.hardware.reading import Notes, Reading, command_of, size
 
 kind = "free"
 _TOTAL = "total|gesamt|总计|總計|全部|合計|всего|всього|razem|suma|totalt|totale|totaal|celkem|összesen|toplam"
-marker = re.compile(rf"^\s+(?:{_TOTAL})\s+\S+\s+\S+|[$#%+>❯➜] +(?:\S+ +)?free(?: +-[-\w ]*)?\s*$")
+marker = re.compile(rf"^\s++(?:{_TOTAL})\s+\S+\s+\S+|[$#%+>❯➜] +(?:\S+ +)?free(?: +-[-\w ]*+| *+)$")
 
 _HEADER = re.compile(rf"\s*(?:{_TOTAL})\s+\S+\s+\S+.*")
 _ROW = re.compile(

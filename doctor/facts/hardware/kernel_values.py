@@ -20,7 +20,7 @@ _UNLIMITED_V1 = 2**62  # cgroup v1 prints the largest page-aligned number (92233
 
 
 def _limit(text: str) -> Any:
-    count = number(text) if len(text) < 19 else size(text)
+    count = number(text)
     return ABSENT if text == "max" or (count is not None and count >= _UNLIMITED_V1) else count
 
 
@@ -54,8 +54,8 @@ _KEYED = ("memory.events", "memory.events.local", "memory.oom_control")  # files
 _SYSCTL = r"(?:vm|kernel|hw|iogpu)\.\w+(?: = ?|: |=)\d{1,20}"
 _PATH = r"(?:/proc/sys/|/sys/fs/cgroup/)[\w./@:\\-]{1,300}"
 marker = re.compile(
-    rf"^\s*{_SYSCTL}\s*$|[$#%+>❯➜] +(?:\S+ +)?(?:cat|more|tail|head) {_PATH}\s*$"
-    rf"|^==> {_PATH} <==\s*$|^\s*{_PATH}: ?\w+(?: \d+)?\s*$"
+    rf"^\s*+{_SYSCTL}\s*$|[$#%+>❯➜] +(?:\S+ +)?(?:cat|more|tail|head) {_PATH}\s*$"
+    rf"|^==> {_PATH} <==\s*$|^\s*+{_PATH}: ?\w+(?: \d+)?\s*$"
 )
 _FILE_NAME = re.compile(
     r"(?:^|[/\\])(?P<name>memory\.[a-z_.]+|overcommit_memory|numa_balancing|max_map_count)(?:\.txt)?$"

@@ -7,7 +7,7 @@ import re
 from doctor.facts.hardware.reading import Notes, Reading, columns, size
 
 kind = "lsblk"
-marker = re.compile(r"^\s*NAME +(?=.*\b(?:SIZE|ROTA)\b)[A-Z][A-Z0-9:% _-]*\s*$")
+marker = re.compile(r"^\s*+NAME ++(?=.*\b(?:SIZE|ROTA)\b)[A-Z][A-Z0-9:% _-]*$")
 
 
 def read(lines: list[str], first_line: int, path: str) -> Reading:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from unicodedata import east_asian_width
 
 from doctor.facts.hardware.reading import Notes, Reading, cpu_list, number
 
 kind = "lscpu"
 marker = re.compile(
-    r"^\s*(?:Architecture|Architektur|Arquitectura|Arquitetura|Architettura|Architectuur|Архитектура|架构|架構"
+    r"^\s*+(?:Architecture|Architektur|Arquitectura|Arquitetura|Architettura|Architectuur|Архитектура|架构|架構"
     r"|アーキテクチャ)\s*[:：]\s*\w+\s*$"
 )
 
@@ -97,9 +98,11 @@ def _wrapped(lines: list[str], i: int, start: int) -> list[str]:
     rest = lines[i][start:]
     indent = start + len(rest) - len(rest.lstrip())
     pieces = [lines[i][indent:]]
+    # Chinese and Japanese characters are two columns wide
+    column = indent + sum(east_asian_width(char) in "WF" for char in lines[i][:indent])
     for line in lines[i + 1 :]:
-        if not line.startswith(" " * indent) or not line.strip():
+        if not line.startswith(" " * column) or not line.strip():
             break
-        pieces.append(line[indent:])
+        pieces.append(line[column:])
     width = max(map(len, pieces))
     return "".join([piece.ljust(width) for piece in pieces[:-1]] + pieces[-1:]).split()

@@ -8,7 +8,7 @@ from doctor.facts.hardware.reading import Notes, Reading, size
 from doctor.vocabulary.facts import Record
 
 kind = "meminfo"
-marker = re.compile(r"^\s*(?:Node \d{1,4} )?MemTotal:\s+\d+ kB\s*$")
+marker = re.compile(r"^\s*+(?:Node \d{1,4} )?MemTotal:\s+\d+ kB\s*$")
 
 _LINE = re.compile(r"\s*(?:Node (?P<node>\d{1,4}) )?(?P<key>[A-Z][\w()]*):\s*(?P<value>\d+)(?P<unit> kB)?\s*")
 _FACTS = {

@@ -14,8 +14,8 @@ from doctor.facts.hardware.reading import Notes, Reading
 
 kind = "numa_maps"
 marker = re.compile(
-    r"^\s*[0-9a-f]{6,16} (?:default|local|(?:bind|interleave|prefer|weighted interleave)[^ ]*)"
-    r"(?: (?:file=|heap|stack|huge|anon=|mapped=|N\d|dirty=)\S*)*(?: \w+=\d+)* *$"
+    r"^\s*+[0-9a-f]{6,16} (?:default|local|(?:bind|interleave|prefer|weighted interleave)[^ ]*)"
+    r"(?: (?:file=|heap|stack|huge|anon=|mapped=|N\d|dirty=)\S*+)*+(?: \w+=\d+)*+ *+$"
 )
 
 _LINE = re.compile(r"\s*[0-9a-f]{6,16} (?P<policy>[a-z]\S*)(?P<rest>(?: .*)?)")

@@ -12,12 +12,12 @@ from doctor.facts.hardware.reading import Notes, Reading, cpu_list, number, size
 from doctor.vocabulary.facts import Record
 
 kind = "numactl"
-marker = re.compile(r"^\s*(?:available: \d{1,4} nodes? \(|No NUMA available on this system|policy: \w+\s*$)")
+marker = re.compile(r"^\s*+(?:available: \d{1,4} nodes? \(|No NUMA available on this system|policy: \w+\s*$)")
 
-_NODE = re.compile(r"\s*node (?P<node>\d{1,4}) (?P<key>cpus|size|free):\s*(?P<value>.*?)\s*")
-_DISTANCE = re.compile(r"\s*(?:node distances:|node\s+\d+[\d\s]*|\d{1,4}:[\s\d]+)\s*")
+_NODE = re.compile(r"node (?P<node>\d{1,4}) (?P<key>cpus|size|free):(?P<value>.*)")
+_DISTANCE = re.compile(r"node distances:|node\s+\d+[\d\s]*|\d{1,4}:[\s\d]+")
 _SHOW = re.compile(
-    r"\s*(?P<key>policy|preferred(?: node)?|physcpubind|cpubind|nodebind|membind|interleave\w*):\s*(?P<value>.*?)\s*"
+    r"(?P<key>policy|preferred(?: node)?|physcpubind|cpubind|nodebind|membind|interleave\w*):(?P<value>.*)"
 )
 
 
@@ -37,7 +37,7 @@ def _hardware(notes: Notes, lines: list[str]) -> Reading:
     nodes: dict[int, Record] = {}
     last = 0
     for i, line in enumerate(lines[1:], 1):
-        if found := _NODE.fullmatch(line):
+        if found := _NODE.fullmatch(line.strip()):
             index = int(found["node"])
             if index not in nodes:
                 nodes[index] = notes.record("numa_node", i, index=index)
@@ -46,7 +46,7 @@ def _hardware(notes: Notes, lines: list[str]) -> Reading:
                 notes.problem(i, f"the {found['key']} of node {index} could not be read")
             else:
                 nodes[index].fields[found["key"]] = value
-        elif not _DISTANCE.fullmatch(line):
+        elif not _DISTANCE.fullmatch(line.strip()):
             break
         last = i
     if expected is not None and len(nodes) < expected:
@@ -55,16 +55,16 @@ def _hardware(notes: Notes, lines: list[str]) -> Reading:
 
 
 def _show(notes: Notes, lines: list[str]) -> Reading:
-    if len(lines) < 2 or not _SHOW.fullmatch(lines[1]):
+    if len(lines) < 2 or not _SHOW.fullmatch(lines[1].strip()):
         return Reading()
     last = 0
     for i, line in enumerate(lines):
-        found = _SHOW.fullmatch(line)
+        found = _SHOW.fullmatch(line.strip())
         if not found:
             break
         last = i
         if found["key"] == "policy":
-            notes.fact("host.numa_policy", found["value"], i)
+            notes.fact("host.numa_policy", found["value"].strip(), i)
         elif found["key"] == "membind":
             notes.fact("host.numa_membind", cpu_list(found["value"]), i)
     return notes.done(last)

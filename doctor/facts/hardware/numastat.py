@@ -7,7 +7,7 @@ import re
 from doctor.facts.hardware.reading import Notes, Reading, decimal, number
 
 kind = "numastat"
-marker = re.compile(r"^\s*Per-node process memory usage \(in MBs\) for PID \d+ \(")
+marker = re.compile(r"^\s*+Per-node process memory usage \(in MBs\) for PID \d+ \(")
 
 _TITLE = re.compile(r"for PID (?P<pid>\d{1,9}) \((?P<name>.*?)\)")
 _NODES = re.compile(r"\s*(?:Node \d{1,4}\s*)+(?:Total)?\s*")

@@ -11,7 +11,7 @@ kind = "nvidia-smi --query"
 _FIELD = r"[a-z]\w*(?:\.\w+)*(?: \[[^\]]{1,20}\])?"
 _TELLING = r"(?:memory\.(?:total|used|free|reserved)|utilization\.gpu|driver_version|used_gpu_memory|power\.limit)"
 marker = re.compile(
-    rf"^\s*(?=[^\n]{{0,400}}\b{_TELLING}\b){_FIELD}(?:, ?{_FIELD})*\s*$"
+    rf"^\s*+(?=[^\n]{{0,400}}\b{_TELLING}\b){_FIELD}(?:, ?{_FIELD})*\s*$"
     r"|^.{0,200}\bnvidia-smi\b.{0,200}--query-(?:gpu|compute-apps)="
 )
 _QUERY = re.compile(r"--query-(?:gpu|compute-apps)=(?P<fields>[\w.,]+)")
@@ -50,7 +50,7 @@ def _empty(notes: Notes, last: int) -> Reading:
 
 
 def _header(line: str) -> list[str]:
-    return [re.sub(r"\s*\[.*?\]", "", cell).strip() for cell in line.split(",")]
+    return [cell.partition("[")[0].strip() for cell in line.split(",")]
 
 
 def _row(notes: Notes, row: dict[str, str], unit: str, place: int, i: int) -> None:

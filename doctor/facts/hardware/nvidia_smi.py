@@ -15,8 +15,9 @@ _ERROR = (
     r"NVIDIA-SMI has failed because|Failed to initialize NVML: |No devices were found\s*$"
     r"|Unable to determine the device handle for (?:GPU|gpu)"
 )
-marker = re.compile(rf"^\W*NVIDIA-SMI +\S+ +(?:Driver|KMD) Version:|^\s*(?:{_ERROR})")
+marker = re.compile(rf"^\W*NVIDIA-SMI +\S+ +(?:Driver|KMD) Version:|^\s*+(?:{_ERROR})")
 
+_MAX_WIDTH = 300
 _VERSIONS = re.compile(r"(?:Driver|KMD) Version: *(?P<driver>[\d.]+)(?:.*CUDA (?:UMD )?Version: *(?P<cuda>[\d.]+))?")
 _GPU = re.compile(
     r"\s*\| +(?P<index>\d{1,4}) +(?P<name>\S.*?) +(?:On|Off|N/A|WDDM|TCC|MCDM|ERR!) *\| *"
@@ -46,7 +47,7 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
     pending: int | None = None
     ended, last = False, 0
     for i, line in enumerate(lines[1:], 1):
-        if line.strip() and not line.lstrip().startswith(("|", "+")):
+        if (line.strip() and not line.lstrip().startswith(("|", "+"))) or len(line) > _MAX_WIDTH:
             break
         if "Driver Version:" in line or "KMD Version:" in line:
             break  # the next table

@@ -8,10 +8,9 @@ from doctor.facts.hardware.reading import Notes, Reading, decimal, number, size
 from doctor.vocabulary.facts import Record
 
 kind = "nvidia-smi -q"
-marker = re.compile(r"^\s*=+NVSMI LOG=+\s*$")
+marker = re.compile(r"^\s*+=+NVSMI LOG=+\s*$")
 
 _GPU = re.compile(r"\s*GPU [0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\S\s*")
-_PAIR = re.compile(r"\s*(?P<key>\S[^:]*?)\s*: ?(?P<value>.*?)\s*")
 _TOP = re.compile(r"(?:Timestamp|Driver Version|KMD Version|CUDA (?:UMD )?Version|Attached GPUs)\s*:")
 _POWER = ("Power Readings", "GPU Power Readings")
 _MEMORY = {"Total": "total", "Used": "used", "Free": "free", "Reserved": "reserved"}
@@ -26,12 +25,11 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
     for i, line in enumerate(lines[1:], 1):
         if not line.strip():
             continue
-        pair = _PAIR.fullmatch(line)
+        key, colon, value = (part.strip() for part in line.partition(":"))
         if _GPU.fullmatch(line):
             index, section, process = index + 1, "", None
             device = notes.record("device", i, index=index, backend="cuda")
-        elif pair and (_TOP.match(line) or line[0].isspace() or device is not None):
-            key, value = pair["key"], pair["value"]
+        elif colon and (_TOP.match(line) or line[0].isspace() or device is not None):
             if key == "Processes":
                 section = key
             elif device is None:

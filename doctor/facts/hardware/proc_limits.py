@@ -8,11 +8,11 @@ from doctor.facts.hardware.reading import Notes, Reading, number
 
 kind = "limits"
 marker = re.compile(
-    r"^\s*(?:Limit +Soft Limit +Hard Limit|Max (?:locked memory|address space|open files) +\S+ +\S+ +\w+)\b"
+    r"^\s*+(?:Limit +Soft Limit +Hard Limit|Max (?:locked memory|address space|open files) +\S+ +\S+ +\w+)\b"
 )
 
 _LINE = re.compile(
-    r"\s*Max (?P<name>[a-z ]+?) {2,}(?P<soft>\d{1,20}|unlimited) +(?P<hard>\d{1,20}|unlimited)(?: +\w+)?\s*"
+    r"\s*Max (?P<name>[a-z]+(?: [a-z]+)*+) {2,}(?P<soft>\d{1,20}|unlimited) +(?P<hard>\d{1,20}|unlimited)(?: +\w+)?\s*"
 )
 _NAMES = {
     "locked memory": "host.memlock_limit",

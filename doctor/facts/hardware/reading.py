@@ -29,7 +29,7 @@ IDENTITY: dict[str, tuple[str, ...]] = {
 }
 
 # A command line in front of its output: "$ free -g", "root@box:~# free -g", "[me@box ~]$ free -g", "+ free -g".
-_PROMPT = re.compile(r"\s*(?:\[?[\w.-]+@[\w.-]+[^$#%>]{0,80}[$#%]|[$#+❯➜]|>>>) +(?:sudo +)?(?P<command>\S.*?)\s*")
+_PROMPT = re.compile(r"(?:\[?[\w.-]+@[\w.-]+[^$#%>]{0,80}[$#%]|[$#+❯➜]|>>>) +(?:sudo +)?(?P<command>\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,9 @@ class Notes:
 
 def size(text: str | None, default_unit: str = "") -> int | None:
     """Bytes, or ``None`` where the text is no size (``N/A``, ``[Not Supported]``, garbage)."""
+    word = "".join((text or "")[:100].split())
     try:
-        return parse_size(text.replace(" ", ""), default_unit) if text else None
+        return parse_size(word, default_unit) if word else None
     except (ValueError, OverflowError):
         return None
 
@@ -108,7 +109,7 @@ def size(text: str | None, default_unit: str = "") -> int | None:
 def number(text: str | None) -> int | None:
     """A whole number of sane length, or ``None``."""
     text = (text or "").strip()
-    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
+    return int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else None
 
 
 def decimal(text: str | None) -> float | None:
@@ -130,7 +131,7 @@ def cpu_list(text: str) -> list[int] | None:
 
 def command_of(line: str) -> str | None:
     """The command of a line that shows a shell prompt, else ``None``."""
-    found = _PROMPT.fullmatch(line) if len(line) < 2000 else None
+    found = _PROMPT.fullmatch(line.strip()) if len(line) < 2000 else None
     return found["command"] if found else None
 
 
@@ -138,11 +139,12 @@ def columns(header: str, row: str) -> dict[str, str]:
     """Cells of an aligned table by their header word.
 
     Left- and right-aligned columns share at least one position with their header, so a word belongs to the header
-    that it overlaps; one that overlaps none (a long or second word) belongs to the header before it.
+    that it overlaps; one that overlaps none (a long or second word) belongs to the header before it. Only the first
+    1,000 characters count.
     """
-    heads = [(m.group(), m.start(), m.end()) for m in re.finditer(r"\S+", header)]
+    heads = [(m.group(), m.start(), m.end()) for m in re.finditer(r"\S+", header[:1000])]
     cells: dict[str, str] = {}
-    for word in re.finditer(r"\S+", row):
+    for word in re.finditer(r"\S+", row[:1000]):
         over = [name for name, start, end in heads if start < word.end() and word.start() < end]
         before = [name for name, start, _ in heads if start <= word.start()]
         name = over[0] if over else before[-1] if before else heads[0][0] if heads else ""

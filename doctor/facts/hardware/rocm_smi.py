@@ -10,10 +10,10 @@ from doctor.vocabulary.facts import Record
 
 kind = "rocm-smi"
 marker = re.compile(
-    r"^\s*=+ ROCm System Management Interface =+\s*$|^GPU\[\d{1,3}\]\s*: .*:|^\s*\{\s*\"card\d{1,3}\"\s*:"
+    r"^\s*+=+ ROCm System Management Interface =+\s*$|^GPU\[\d{1,3}\]\s*: .*:|^\s*+\{\s*\"card\d{1,3}\"\s*:"
 )
 
-_LINE = re.compile(r"GPU\[(?P<index>\d{1,3})\]\s*: (?P<key>[^:]+?)\s*:\s*(?P<value>.*?)\s*")
+_LINE = re.compile(r"GPU\[(?P<index>\d{1,3})\]\s*: (?P<key>[^:]+):(?P<value>.*)")
 _FIELDS = {
     "vram total memory (b)": "total",
     "vram total used memory (b)": "used",
@@ -46,7 +46,7 @@ def _text(notes: Notes, lines: list[str], devices: dict[int, Record]) -> int:
             index = int(found["index"])
             if index not in devices:
                 devices[index] = notes.record("device", i, index=index, backend="rocm")
-            _put(devices[index], found["key"], found["value"])
+            _put(devices[index], found["key"].strip(), found["value"].strip())
         elif i and line.strip() and not re.match(r"\s*(?:=+|WARNING)", line):
             break
         if line.strip():

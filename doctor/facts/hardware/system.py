@@ -8,7 +8,7 @@ from doctor.facts.hardware.reading import Notes, Reading
 
 kind = "system"
 marker = re.compile(
-    r"^\s*(?:Linux \S+ \d+\.\d+\S* #\S+ |Darwin \S+ \d+\.\d+\S* Darwin Kernel Version |PRETTY_NAME=\S"
+    r"^\s*+(?:Linux \S+ \d+\.\d+\S* #\S+ |Darwin \S+ \d+\.\d+\S* Darwin Kernel Version |PRETTY_NAME=\S"
     r"|ProductName:\s+mac ?OS)"
 )
 

@@ -30,7 +30,7 @@ _DASH_NAMES = r"time|file|data|stack|coredump|memory|locked memory|process|nofil
 _DASH = rf"(?:{_DASH_NAMES})(?:\(\w+\))? +(?:\d{{1,20}}|unlimited)"
 # zsh: "-l: locked-in-memory size (kbytes)  64"
 _ZSH = r"-[a-zA-Z0-9]+(?: \d+)?: [a-zA-Z][\w -]{1,40}?(?: \(\w+\))? +(?:\d{1,20}|unlimited)"
-marker = re.compile(rf"^\s*(?:{_BASH}|{_DASH}|{_ZSH})\s*$|[$#%+>❯➜] +(?:\S+ +)?ulimit +-[HS]?[lvn]\s*$")
+marker = re.compile(rf"^\s*+(?:{_BASH}|{_DASH}|{_ZSH})\s*$|[$#%+>❯➜] +(?:\S+ +)?ulimit +-[HS]?[lvn]\s*$")
 
 _ANY = re.compile(rf"\s*(?:{_BASH}|{_DASH}|{_ZSH})\s*")
 _LINE = re.compile(

@@ -8,10 +8,10 @@ from doctor.facts.hardware.reading import Notes, Reading
 from doctor.vocabulary.facts import Record
 
 kind = "vulkaninfo"
-marker = re.compile(r"^\s*(?:VULKANINFO\s*$|GPU\d{1,3}:\s*$)")
+marker = re.compile(r"^\s*+(?:VULKANINFO\s*$|GPU\d{1,3}:\s*$)")
 
 _GPU = re.compile(r"\s*GPU(?P<index>\d{1,3}):\s*")
-_PAIR = re.compile(r"\s*(?P<key>[a-z]\w+)\s+= (?P<value>.*?)\s*")
+_PAIR = re.compile(r"(?P<key>[a-z]\w+)\s+= (?P<value>.*)")
 _BEFORE = re.compile(
     r"\s*(?:[=-]+|Vulkan Instance Version: .*|(?:Instance|Device) (?:Extensions|Layers): count = \d+|Devices:"
     r"|VK_\w+\s.*|'DISPLAY' environment variable not set.*)\s*"
@@ -28,7 +28,7 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
             continue
         if found := _GPU.fullmatch(line):
             device = notes.record("device", i, index=int(found["index"]), backend="vulkan")
-        elif device is not None and (pair := _PAIR.fullmatch(line)):
+        elif device is not None and (pair := _PAIR.fullmatch(line.strip())):
             if pair["key"] == "deviceName":
                 device.fields["description"] = pair["value"]
             elif pair["key"] == "deviceType":
