@@ -52,7 +52,11 @@ def test_root_cause(case: Path, tmp_path: Path) -> None:
 def test_healthy_gate(case: Path, tmp_path: Path) -> None:
     """A false alarm is worse than silence."""
     expect, document = diagnose(case, tmp_path)
-    alarms = [(finding.role, finding.rule_id) for finding in document.findings if finding.role in {"root_cause", "contributing"}]
+    alarms = [
+        (finding.role, finding.rule_id)
+        for finding in document.findings
+        if finding.role in {"root_cause", "contributing"}
+    ]
     assert alarms == []
     if expect.get("verdict"):
         assert document.verdict == expect["verdict"]

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from doctor.vocabulary.terms import Outcome
@@ -126,8 +127,9 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
             observation.run = run
             run.observations.append(observation)
         for run in runs:
-            _recognise(run, runs, book)
+            _recognise(run, book)
             run.markers = _markers(run, book)
+        _name_the_nameless(runs)
         timeline.runs += runs
     _set_aside_strangers(timeline)
     for number, run in enumerate(timeline.runs, 1):
@@ -227,6 +229,8 @@ def _start_lines(observations: list[Observation], book: RuleBook) -> dict[bool, 
     for observation in observations:
         if (now := _clock(observation.line.text)) is not None:
             if now < clock - _CLOCK_FALL_SECONDS and observation.number not in found[False]:
+                if not found[False]:
+                    found[False].append(1)  # what the clock counted until now was a life too
                 found[False].append(observation.number)
                 seen[False].clear()
                 lived[False] = over[False] = False
@@ -275,7 +279,19 @@ def _run_at(runs: list[Run], observation: Observation, book: RuleBook) -> Run | 
     return next(iter([*outer, *inner] if kind == "wrapper" else [*inner, *outer]), None)
 
 
-def _recognise(run: Run, runs: list[Run], book: RuleBook) -> None:
+def _name_the_nameless(runs: list[Run]) -> None:
+    """A life without a line that names its engine is of the engine that the same log names before it, else after it."""
+    for is_wrapper in (True, False):
+        lives = [run for run in runs if run.is_wrapper == is_wrapper]
+        for ordered in (lives, lives[::-1]):
+            for known, run in pairwise(ordered):
+                if run.engine is None and known.engine is not None:
+                    run.engine, run.engines = known.engine, list(known.engines)
+                    run.versions = {**known.versions, **run.versions}
+                    run.product = run.product or known.product
+
+
+def _recognise(run: Run, book: RuleBook) -> None:
     votes: dict[bool, dict[str, int]] = {True: defaultdict(int), False: defaultdict(int)}
     for observation in run.observations:
         place = _section(observation)
@@ -293,16 +309,6 @@ def _recognise(run: Run, runs: list[Run], book: RuleBook) -> None:
                 run.versions.setdefault(engine, text)
     seen = votes[True] or votes[False]
     run.engine = _most_derived(seen, book)
-    if run.engine is None:
-        before = [
-            other
-            for other in runs
-            if other.source == run.source and other.is_wrapper == run.is_wrapper and other.engine
-        ]
-        if before:
-            run.engine = before[-1].engine
-            run.versions = dict(before[-1].versions)
-            run.product = run.product or before[-1].product
     if run.parent:
         run.wrapper = run.parent.engine
     run.engines = []
