@@ -15,6 +15,7 @@ from doctor.facts.config.wrappers import ASSIGNMENT, CONTAINER_TOOLS, WRAPPERS, 
 __all__ = ["Arg", "Command", "find_command", "parse_arguments", "parse_command", "settings_of"]
 
 _MAX_TEXT = 64 * 1024
+_MAX_LINE = 16 * 1024
 _MAX_DEPTH = 4
 _PROMPT = re.compile(r"\s*(?:\[?[\w.-]+@[\w.-]+[^$#%>\n]{0,80}[$#%]|[$#+❯➜]|PS [^>\n]{0,200}>)\s+")
 _OPERATORS = re.compile(r"[;&|<>\n]+")
@@ -24,7 +25,7 @@ _BUILTINS = frozenset(
 )
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ash"})
 _PYTHON = re.compile(r"(?:python[\d.]*|pypy[\d.]*)(?:\.exe)?")
-_WINDOWS_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\[\w.]")
+_WINDOWS_PATH = re.compile(r"(?<!\w)(?:[A-Za-z]:|\.{1,2})\\[\w.]")
 _NUMBER = re.compile(r"-\d+(?:\.\d+)?(?:[,:]-?\d+(?:\.\d+)?)*")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
@@ -95,11 +96,13 @@ def find_command(line: str, programs: Sequence[str]) -> Command | None:
 
     Only when a flag follows the program's name within three words, so that a mere mention is none.
     """
-    line = line[:_MAX_TEXT]
+    line = line[:_MAX_LINE]
     names = "|".join(re.escape(name) for name in sorted(programs, key=len, reverse=True))
     if not names:
         return None
-    found = re.search(rf"""(?<![\w.-])(?:[\w.~+-]*/)*(?P<name>{names})(?:\.exe)?(?=["']?[\s,\]])(?P<rest>.*)""", line)
+    found = re.search(
+        rf"""(?<![\w.-])(?:[\w.~+-]{{0,100}}/){{0,20}}(?P<name>{names})(?:\.exe)?(?=["']?[\s,\]])(?P<rest>.*)""", line
+    )
     if not found or not re.match(r"""["']?,?(?:\s+["']?\w[\w./:-]*["']?,?){0,3}\s+["']?-""", found["rest"]):
         return None
     opening = max(line.rfind("[", 0, found.start()), line.rfind("(", 0, found.start()))
@@ -119,14 +122,15 @@ def find_command(line: str, programs: Sequence[str]) -> Command | None:
 
 def _starts(line: str, end: int) -> Iterator[int]:
     """Where a command line may begin before ``end``: after a prompt, a colon or a word that no wrapper would be."""
-    for mark in re.finditer(r"(?:^|(?<=[:$#+>=\]]) |(?<=[=:]))(?=\S)", line[:end]):
-        yield mark.end()
+    begin = max(0, end - 600)
+    marks = re.finditer(r"(?:^|(?<=[:$#+>=\]]) |(?<=[=:]))(?=\S)", line[begin:end])
+    yield from [begin + mark.end() for mark in marks][-20:]
 
 
 def _parse(text: str, depth: int) -> Command | None:
     text = re.sub(r"\\\r?\n", " ", text[:_MAX_TEXT]).strip()
     if "\n" not in text:
-        text = _PROMPT.sub("", text, count=1)
+        text = text[prompt.end() :] if (prompt := _PROMPT.match(text)) else text
     env: dict[str, str] = {}
     for words in _commands(text):
         if words[0] == "export" or all(ASSIGNMENT.fullmatch(word) for word in words):

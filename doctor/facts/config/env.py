@@ -77,7 +77,7 @@ def settings_of_env(env: EnvFile, options: Sequence[OptionLike], layer: Layer = 
 def unit_assignments(text: str) -> Iterator[tuple[str, str]]:
     """``"A=1" B=2 'C=x y'`` as systemd splits the value of ``Environment=``."""
     for item in re.finditer(
-        r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:\\.|[^\s"'\\])(?:\\.|"(?:[^"\\]|\\.)*"|[^\s\\"])*)""", text
+        r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:\\.|[^\s"'\\])(?:\\.|"(?:[^"\\]|\\.)*"|[^\s\\"])*)""", text
     ):
         word = item[1]
         if word[0] in "\"'" and word[-1] == word[0]:
@@ -129,7 +129,7 @@ def _read_lines(env: EnvFile, lines: list[str]) -> None:
             continue
         raw = found["value"].rstrip().removesuffix('"') if found["quote"] else found["value"]
         value, closed = _value(raw)
-        while not closed and i < len(lines) and i - number < 100:  # a quoted value may go on over several lines
+        while not closed and i < len(lines) and i - number < 40:  # a quoted value may go on over several lines
             value, closed = _value(f"{raw}\n{chr(10).join(lines[number : i + 1])}")
             i += 1
         if not closed:

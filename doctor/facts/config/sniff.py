@@ -16,8 +16,10 @@ _CONFIG_NAME = re.compile(
     r"(?:^|/)(?:Modelfile|Dockerfile|Containerfile)(?:\.[\w-]+)?$|(?:^|/)(?:docker-)?compose[\w.-]*\.ya?ml$"
 )
 _UNIT = re.compile(r"^\[(?:Unit|Service|Container)\]\s*$", re.MULTILINE)
-_COMPOSE = re.compile(r"^services:\s*$(?=.*^\s+(?:image|build|command):)", re.MULTILINE | re.DOTALL)
-_KUBERNETES = re.compile(r"^apiVersion: \S+\s*$(?=.*^kind: \w+\s*$)", re.MULTILINE | re.DOTALL)
+_YAML = (  # both lines of a pair must be there
+    (re.compile(r"^services:[ \t]*$", re.MULTILINE), re.compile(r"^[ \t]{1,40}(?:image|build|command):", re.MULTILINE)),
+    (re.compile(r"^apiVersion: \S", re.MULTILINE), re.compile(r"^kind: \w", re.MULTILINE)),
+)
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+|declare\s+-\w+\s+)?[A-Za-z_][A-Za-z0-9_]*=(?!=)\S?.*")
 # A time, a level, a component with a colon, a traceback: lines that a program writes while it runs.
 _LOG_LINE = re.compile(
@@ -43,7 +45,7 @@ def classify(path: str, head: bytes) -> SourceKind:
         return "env" if _ENV_NAME.search(name) else "log"
     if len(head) >= _HEAD and len(lines) > 1:
         lines.pop()  # cut in the middle
-    if _UNIT.search(text) or _COMPOSE.search(text) or _KUBERNETES.search(text):
+    if _UNIT.search(text) or any(first.search(text) and second.search(text) for first, second in _YAML):
         return "config"
     if _ENV_NAME.search(name) and "\ufffd" not in text:
         return "env"

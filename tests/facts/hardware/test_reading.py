@@ -31,9 +31,9 @@ def test_every_fixture_is_read_from_its_own_lines_into_catalogue_names(name: str
         assert catalogue.type_of(fact.name), fact.name
     for record in found.records:
         assert set(record.fields) <= set(catalogue.records[record.kind]), record
-    for item in [*found.facts, *found.records]:
-        assert item.origin.path == name
-        assert any(block.first_line <= (item.origin.line or 0) <= block.last_line for block in found.blocks)
+    for origin in [fact.origin for fact in found.facts] + [record.origin for record in found.records]:
+        assert origin.path == name
+        assert any(block.first_line <= (origin.line or 0) <= block.last_line for block in found.blocks)
     assert all(1 <= block.first_line <= block.last_line <= count for block in found.blocks)
 
 
