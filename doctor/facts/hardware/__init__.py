@@ -23,10 +23,13 @@ READERS: dict[str, tuple[str, ...]] = {
     "rocm_smi": ("ROCm System Management", "GPU[", '"card'),
     "numactl": ("available: ", "No NUMA available", "policy: "),
     "numastat": ("Per-node process memory usage",),
-    "numa_maps": ("default", "local", "bind", "interleave", "prefer"),
+    "numa_maps": (
+        *(" default file=", " default anon=", " default mapped=", " default heap", " default stack", " default\n"),
+        *(" local ", " bind:", " interleave:", " prefer:", " prefer=", " weighted interleave:"),
+    ),
     "free": (
-        *("total", "gesamt", "总计", "總計", "全部", "合計", "всего", "всього", "razem", "suma", "totaal"),
-        *("celkem", "összesen", "toplam", "free"),
+        *("total  ", "gesamt  ", "总计", "總計", "全部", "合計", "всего  ", "всього  ", "razem  ", "suma  "),
+        *("totalt  ", "totale  ", "totaal  ", "celkem  ", "összesen  ", "toplam  ", " free -", " free\n"),
     ),
     "meminfo": ("MemTotal:",),
     "lscpu": ("rchite", "rquite", "Архитектура", "架构", "架構", "アーキテクチャ"),
