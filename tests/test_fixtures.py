@@ -12,7 +12,18 @@ import yaml
 from doctor.api import analyze
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-CASES = sorted(path.parent for path in FIXTURES.rglob("expect.yaml"))
+
+
+def expectation(case: Path) -> Path:
+    """What is expected of a case: beside its folder, which holds only what a victim would have."""
+    beside = case.parent / f"{case.name}.expect.yaml"
+    return beside if beside.exists() else case / "expect.yaml"
+
+
+CASES = sorted(
+    {path.parent for path in FIXTURES.rglob("expect.yaml")}
+    | {path.with_name(path.name.removesuffix(".expect.yaml")) for path in FIXTURES.rglob("*.expect.yaml")}
+)
 HEALTHY = [case for case in CASES if case.is_relative_to(FIXTURES / "healthy")]
 FAILING = [case for case in CASES if case not in HEALTHY]
 
@@ -23,7 +34,7 @@ def name(case: Path) -> str:
 
 def diagnose(case: Path, tmp_path: Path) -> tuple[dict[str, Any], Any]:
     """The expectation and the diagnosis; the expectation is not in what the program sees."""
-    expect = yaml.safe_load((case / "expect.yaml").read_text(encoding="utf-8"))
+    expect = yaml.safe_load(expectation(case).read_text(encoding="utf-8"))
     box = tmp_path / "case"
     shutil.copytree(case, box, ignore=shutil.ignore_patterns("expect.yaml", "made.yaml"))
     return expect, analyze([box], command=expect.get("command"), exit=expect.get("exit"))

@@ -76,7 +76,7 @@ class Ground:
 
 
 def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
-    """All runs for which ``rule`` holds or may hold: one candidate a run, at its first place."""
+    """Where ``rule`` holds or may hold in an incident: one candidate; a rule about settings alone has one a run."""
     primary = primary_signature(rule)
     if primary is None:
         found = []
@@ -101,7 +101,16 @@ def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
         if best is not None:
             best.count = len(hits)
             found.append(best)
-    return found
+    return _one_an_incident(found)
+
+
+def _one_an_incident(candidates: list[Candidate]) -> list[Candidate]:
+    """Kernel lines and the runs of one incident show the same failure: one candidate, at a run's lines if it can be."""
+    if len(candidates) < 2:
+        return candidates
+    best = min(candidates, key=lambda candidate: (not candidate.holds, candidate.run is None, candidate.line))
+    best.count = sum(candidate.count for candidate in candidates)
+    return [best]
 
 
 def primary_signature(rule: CompiledRule) -> str | None:

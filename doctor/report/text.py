@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -103,9 +103,11 @@ class _Report:
             line.append(f"  {clean(name) or 'unknown engine'}: {ended}", style="bold")
         self.out.print(line)
         if not any(finding.role == "root_cause" for finding in document.findings):
-            self.say(document.summary)
+            lines = sum(source.lines for source in document.sources)
             if document.verdict == "healthy":
-                self.say("No rule found anything wrong.", style="green")
+                self.say(f"No rule found anything wrong in {lines} lines of {len(document.sources)} file(s).")
+            else:
+                self.say(document.summary)
         rest = sum(1 for run in document.runs if not run.incident)
         if rest:
             self.say(f"{rest} earlier run(s) are in the input too: --run all judges them as well.", style="dim")
@@ -139,8 +141,9 @@ class _Report:
             self.gap()
         if finding.computed:
             self.title("Arithmetic")
+            units = {item.name: item.unit for item in finding.computed}
             for item in finding.computed:
-                self.arithmetic(item)
+                self.arithmetic(item, units)
             self.gap()
         if len(finding.remedies) > 1:
             self.title("Or")
@@ -206,10 +209,13 @@ class _Report:
             wrapped.rstrip()
             self.out.print(Text(margin, style="red" if marked else "dim").append_text(wrapped), soft_wrap=True)
 
-    def arithmetic(self, item: Computed) -> None:
+    def arithmetic(self, item: Computed, units: Mapping[str, str]) -> None:
         self.say(f"{item.name} = {item.expression} = ", (quantity(item.value, item.unit), "bold"), indent=2)
         if item.inputs:
-            inputs = (f"{name} = {quantity(value, _unit(name, value))}" for name, value in item.inputs.items())
+            inputs = (
+                f"{name} = {quantity(value, units.get(name) or _unit(name, value))}"
+                for name, value in item.inputs.items()
+            )
             self.say("with " + ", ".join(inputs), indent=4, style="dim")
 
     def others(self, document: Diagnosis) -> None:
