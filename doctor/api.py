@@ -158,7 +158,6 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     from doctor.diagnose.summary import run_entry, setting_entries, summarise
     from doctor.diagnose.unexplained import unexplained
     from doctor.diagnose.verdict import verdict_of
-    from doctor.memory.plan import entries as memory_entries
 
     timeline = build_timeline(intake.scanned, book)
     facts_of, node_facts = assemble(timeline, intake.given, book)
@@ -188,6 +187,10 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         problems=judgement.problems,
     )
     for run in services:
+        if not derivations[run.id]:
+            continue
+        from doctor.memory.plan import entries as memory_entries
+
         for entry in memory_entries(_resolver(facts_of[run.id]), _collections(facts_of[run.id])):
             entry.run = run.id
             document.memory.append(entry)
@@ -197,12 +200,21 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
 
 def add_derived(facts: FactSet) -> dict[str, Derivation]:
     """Adds the ``memory.*`` facts that can be computed, and says how each came about."""
+    if not _has_sizes(facts):
+        return {}
     from doctor.memory.plan import derive
 
     derived = derive(_resolver(facts), _collections(facts))
     for derivation in derived:
         facts.put(derivation.name, derivation.value, "computed")
     return {derivation.name: derivation for derivation in derived}
+
+
+def _has_sizes(facts: FactSet) -> bool:
+    """Whether anything is known that memory could be computed from: without it the arithmetic isn't even imported."""
+    return any(facts.collection(kind) for kind in ("buffer", "file")) or any(
+        name.startswith("model.") for name in facts.all_names()
+    )
 
 
 def _resolver(facts: FactSet) -> Callable[[str], object]:

@@ -84,7 +84,14 @@ class FactSet:
         return None
 
     def names(self) -> Iterator[str]:
+        """Scalars of this scope alone."""
         yield from self.scalars
+
+    def all_names(self) -> Iterator[str]:
+        """Scalars of this scope and its parents."""
+        yield from self.scalars
+        for parent in self.parents:
+            yield from parent.all_names()
 
     def put(self, name: str, value: Any, path: str, line: int | None = None, layer: Layer = Layer.EFFECTIVE) -> None:
         self.add(Fact(name, value, Origin(path, line, layer)))

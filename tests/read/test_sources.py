@@ -16,7 +16,8 @@ def test_folder_in_a_stable_order_with_hidden_machinery_left_out(tmp_path: Path)
     for name in ("z.log", "b/a.log", "a.log", ".git/config"):
         (tmp_path / name).write_text("x\n")
     found = collect([str(tmp_path)])
-    assert [Path(source.path).relative_to(tmp_path).as_posix() for source in found.sources] == ["a.log", "z.log", "b/a.log"]
+    names = [Path(source.path).relative_to(tmp_path).as_posix() for source in found.sources]
+    assert names == ["a.log", "z.log", "b/a.log"]
 
 
 def test_a_model_file_is_noted_and_not_read(tmp_path: Path) -> None:
