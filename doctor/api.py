@@ -13,6 +13,7 @@ from doctor import __version__
 from doctor.errors import UsageProblem
 from doctor.facts.assemble import assemble, commands_for, main_runs, options_of
 from doctor.intake import Intake, Progress, take_in
+from doctor.redact import Redactor
 from doctor.rulebook.book import RuleBook, load_book
 from doctor.scan.runs import build_timeline
 from doctor.vocabulary.document import Diagnosis, Problem
@@ -195,6 +196,7 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
             entry.run = run.id
             document.memory.append(entry)
     document.summary = summarise(document, timeline)
+    Redactor().data(document)
     return document
 
 

@@ -5,6 +5,7 @@ Nothing is judged here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int | None], None]
 SAVED_OUTPUT_BYTES = 1024 * 1024
+_UNIT = re.compile(r"^\[(?:Service|Unit|Container)\]", re.M)
 
 
 @dataclass(slots=True)
@@ -132,7 +134,9 @@ def _take_text(source: Source, kind: str, intake: Intake) -> None:
         return
     with source.open() as stream:
         text = stream.read(SAVED_OUTPUT_BYTES).decode("utf-8", errors="replace")
-    if kind in {"env", "config"}:
+    if kind == "config" and _UNIT.search(text):
+        problems = _take_unit(text, source.path, intake)
+    elif kind in {"env", "config"}:
         from doctor.facts.config.env import read_env
 
         env = read_env(text, source.path)
@@ -147,6 +151,18 @@ def _take_text(source: Source, kind: str, intake: Intake) -> None:
         problems = reading.problems if kind == "hardware" else []
     for message in problems:
         intake.trouble("facts", source.path, message)
+
+
+def _take_unit(text: str, path: str, intake: Intake) -> list[str]:
+    """A systemd unit declares a command line, an environment and limits."""
+    from doctor.facts.config.systemd import read_unit
+
+    unit = read_unit(text, path)
+    if unit.command is not None and unit.command_at is not None:
+        intake.given.commands.append((unit.command, unit.command_at))
+    intake.given.env_files.append(unit.env)
+    intake.given.facts += unit.facts
+    return unit.problems
 
 
 def _scan(source: Source, database: Database, workers: int | None, progress: Progress | None) -> Scan:

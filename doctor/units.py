@@ -18,7 +18,8 @@ _FACTORS = {
     "t": TIB, "ti": TIB, "tib": TIB, "tb": 1000**4,
 }  # fmt: skip
 _MAX_NUMBER = 1e18
-_SIZE = re.compile(r"\s*(?P<number>[-+]?\d+(?:[.,]\d+)?)\s*(?P<unit>[A-Za-z]*)\s*")
+_MAX_TEXT = 200
+_SIZE = re.compile(r"(?P<number>[-+]?\d+(?:[.,]\d+)?)\s*(?P<unit>[A-Za-z]*)")
 
 
 def parse_size(text: str, default_unit: str = "") -> int:
@@ -31,13 +32,13 @@ def parse_size(text: str, default_unit: str = "") -> int:
     Raises:
         ValueError: not a size.
     """
-    found = _SIZE.fullmatch(text)
+    found = _SIZE.fullmatch(text[:_MAX_TEXT].strip())
     unit = (found["unit"] or default_unit).lower() if found else ""
     if not found or unit not in _FACTORS:
         raise ValueError(f"not a size: {text!r}")
     number = float(found["number"].replace(",", "."))
     if not abs(number) < _MAX_NUMBER:
-        raise ValueError("too large for a size")
+        raise ValueError(f"not a size that memory can have: {text[:40]!r}")
     return round(number * _FACTORS[unit])
 
 

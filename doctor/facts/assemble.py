@@ -33,11 +33,13 @@ class Given:
 
 def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str, FactSet], FactSet]:
     """The fact sets of all runs by run id, and that of the node."""
+    from doctor.facts.hardware import IDENTITY
+
     node = FactSet()
     for fact in given.facts:
         node.add(fact)
     for record in given.records:
-        node.add_record(record)
+        node.add_record(record, IDENTITY.get(record.kind, ()))
     _dialect_facts(timeline.context, node, book)
     sets: dict[str, FactSet] = {}
     for run in sorted(timeline.runs, key=lambda run: not run.is_wrapper):

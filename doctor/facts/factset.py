@@ -25,9 +25,12 @@ class FactSet:
     absent: set[str] = field(default_factory=set)
 
     def add(self, fact: Fact, *, first_wins: bool = False) -> None:
-        """Keeps ``fact``; a later value of the same layer wins unless ``first_wins``."""
+        """Keeps ``fact``. The later of one layer wins unless ``first_wins``; ABSENT counts until a value comes."""
         if fact.value is ABSENT:
+            if fact.name not in self.scalars:
+                self.absent.add(fact.name)
             return
+        self.absent.discard(fact.name)
         layers = self.scalars.setdefault(fact.name, [])
         same = next((index for index, known in enumerate(layers) if known.origin.layer == fact.origin.layer), None)
         if same is None:
