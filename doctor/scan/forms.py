@@ -14,27 +14,15 @@ that it finds nothing else. What it finds is matched again by the pattern.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import pairwise
 
+from doctor.scan.patterns import Form
 from doctor.scan.syntax import BOUNDARIES, EMPTY, Caseless, Chars, Either, Exactly, Node, Repeat, Sequence, read, single
 
 _STRONG = 10.0  # letters in a row, about; see Weight
 _WIDE_COUNT = 8  # a counted repeat up to here stays within a part
 Weight = Callable[[str], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What is compiled for the scan, in the syntax that hyperscan and ``re`` (on bytes) share.
-
-    Attributes:
-        exact: a line in which it is found is one that the pattern matches.
-        literal: text that is in every match, in lower case; the longest there is, perhaps empty.
-    """
-
-    expression: bytes
-    exact: bool
-    literal: bytes
 
 
 def derive(pattern: str) -> Form:
@@ -81,7 +69,9 @@ def _cut(sequence: Sequence, *, first: bool) -> tuple[Sequence, bool]:
         if shorter == EMPTY:
             del items[edge]
             continue
-        if _is_boundary(items[edge]) and (len(items) == 1 or _cut_node(items[inner], first=first)[0] != items[inner]):
+        if _is_boundary(items[edge]) and (
+            len(items) == 1 or _is_boundary(items[inner]) or _cut_node(items[inner], first=first)[0] != items[inner]
+        ):
             del items[edge]  # without it, what stands beside it can be cut; and alone it is nothing to search for
             lost = True
             continue
@@ -105,8 +95,9 @@ def _cut_node(node: Node, *, first: bool) -> tuple[Node, bool]:
     if isinstance(node, Repeat):
         if node.least == 0:
             return EMPTY, False
-        if node.least == 1:
-            return _cut(node.body, first=first)
+        body, lost = _cut(node.body, first=first)
+        if node.least == 1 or body == EMPTY:
+            return body, lost
         return Repeat(node.body, node.least, node.least), False
     if isinstance(node, Chars) and node.beyond:
         return replace(node, widest=1), False  # its nearest byte is enough
@@ -216,16 +207,30 @@ def _texts(sequence: Sequence) -> Iterator[str]:
 
 
 def _vague(node: Node) -> bool:
-    """Whether a wide character stands alone: its one to four bytes may be several characters."""
+    """Whether several bytes of one wide character may pass for several characters."""
+    if isinstance(node, Sequence):
+        items = list(_flat(node))
+        side_by_side = any(_wide(left) and _wide(right) for left, right in pairwise(items))
+        return side_by_side or any(_vague(item) for item in items)
     if isinstance(node, Chars):
         return node.beyond and node.widest > 1
     if isinstance(node, Repeat):
         return single(node.body) is None and _vague(node.body)
-    if isinstance(node, Exactly):
-        return False
     if isinstance(node, Caseless):
         return _vague(node.body)
-    return any(_vague(inner) for inner in (node.branches if isinstance(node, Either) else node.items))
+    return isinstance(node, Either) and any(_vague(branch) for branch in node.branches)
+
+
+def _wide(node: Node) -> bool:
+    """Whether a character that may be outside ASCII is in it."""
+    if isinstance(node, Chars):
+        return node.beyond
+    if isinstance(node, Repeat | Caseless):
+        return _wide(node.body)
+    inner: tuple[Node, ...] = ()
+    if isinstance(node, Either | Sequence):
+        inner = node.branches if isinstance(node, Either) else node.items
+    return any(_wide(each) for each in inner)
 
 
 def _emit(node: Node) -> bytes:

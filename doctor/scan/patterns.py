@@ -31,6 +31,21 @@ class Pattern:
     dense: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is compiled for the scan, in the syntax that hyperscan and ``re`` (on bytes) share.
+
+    Attributes:
+        expression: empty for a pattern that matches anything.
+        exact: a line in which it is found is one that the pattern matches.
+        literal: text that is in every match, in lower case; the longest there is, perhaps empty.
+    """
+
+    expression: bytes
+    exact: bool
+    literal: bytes
+
+
 def scan_form(pattern: str) -> bytes:
     """The form in which blocks are searched for the pattern: on every line it finds at least what the pattern finds.
 

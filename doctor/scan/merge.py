@@ -1,0 +1,111 @@
+"""Puts the hits of blocks together in the order of the text: line numbers, neighbours across edges, what is kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from doctor.scan.collect import CONTEXT_CHARS, EDGE_LINES, KEEP, BlockHits, Candidate, RawLine
+
+MEMORY_BYTES = 48 * 1024 * 1024
+_LEAST_KEPT = 8
+
+
+@dataclass(slots=True)
+class Hits:
+    """Of one pattern: how many lines, and those kept."""
+
+    count: int = 0
+    first: list[Candidate] = field(default_factory=list)
+    last: deque[Candidate] = field(default_factory=deque)
+
+
+class Merger:
+    """Takes the blocks' hits in the order of the blocks. Costs nothing a line.
+
+    Attributes:
+        hits: by number of the pattern.
+        settled: patterns whose first lines are all there.
+        first, last: the first and the last lines.
+        newlines: so far.
+    """
+
+    def __init__(self, patterns: int, context: int) -> None:
+        self.hits: dict[int, Hits] = {}
+        self.settled = [False] * patterns
+        self.first: list[str] = []
+        self.last: deque[str] = deque(maxlen=max(EDGE_LINES, context + 1))
+        self.newlines = 0
+        self.flooded: list[int] = []
+        self._context = context
+        self._keep = KEEP
+        self._bytes = 0
+        self._waiting: list[RawLine] = []
+
+    def add(self, block: BlockHits) -> None:
+        self._waiting = [line for line in self._waiting if self._complete(line, block.head)]
+        if len(self.first) < EDGE_LINES:
+            self.first += block.head[: EDGE_LINES - len(self.first)]
+        if block.flooded:
+            self.flooded.append(self.newlines + 1)
+        self._place(block)
+        for number, kept in block.kept.items():
+            self._add(number, kept.count, kept.lines)
+        while self._bytes > MEMORY_BYTES and self._keep > _LEAST_KEPT:
+            self._forget()
+        self.last.extend(block.tail)
+        self.newlines += block.newlines
+
+    def _complete(self, line: RawLine, following: list[str]) -> bool:
+        """Adds the lines after ``line`` that are known now; whether some are still missing."""
+        missing = self._context - line.lines_after - len(line.outer_after)
+        line.outer_after += [text[:CONTEXT_CHARS] for text in following[:missing]]
+        return len(following) < missing
+
+    def _place(self, block: BlockHits) -> None:
+        """Gives the block's lines their numbers in the whole text, and the neighbours that other blocks hold."""
+        placed: set[int] = set()
+        for kept in block.kept.values():
+            for candidate in kept.lines:
+                line = candidate.line
+                if id(line) in placed:
+                    continue
+                placed.add(id(line))
+                missing = self._context - line.lines_before
+                if missing > 0:
+                    known = list(self.last)
+                    if block.continues and line.number == 0:
+                        known = known[:-1]  # the last line that began is this one
+                    line.outer_before = [text[:CONTEXT_CHARS] for text in known[-missing:]]
+                line.number += self.newlines + 1
+                if line.lines_after < self._context:
+                    self._waiting.append(line)
+
+    def _add(self, number: int, count: int, candidates: list[Candidate]) -> None:
+        hits = self.hits.setdefault(number, Hits())
+        hits.count += count
+        for candidate in candidates:
+            previous = hits.last[-1] if hits.last else hits.first[-1] if hits.first else None
+            if previous is not None and previous.line.number == candidate.line.number:
+                hits.count -= 1  # a long line, seen in two of its pieces
+                continue
+            self._bytes += candidate.line.weight
+            if len(hits.first) < self._keep:
+                hits.first.append(candidate)
+                continue
+            self.settled[number] = True
+            hits.last.append(candidate)
+            if len(hits.last) > self._keep:
+                self._bytes -= hits.last.popleft().line.weight
+
+    def _forget(self) -> None:
+        """Halves what is kept of every pattern."""
+        self._keep //= 2
+        self._bytes = 0
+        for hits in self.hits.values():
+            if len(hits.first) > self._keep:
+                hits.last.extendleft(reversed(hits.first[self._keep :]))
+                del hits.first[self._keep :]
+            while len(hits.last) > self._keep:
+                hits.last.popleft()
+            self._bytes += sum(candidate.line.weight for candidate in (*hits.first, *hits.last))

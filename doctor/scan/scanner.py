@@ -1,0 +1,248 @@
+"""One pass over a log: every pattern, in large blocks, with constant memory, on several cores.
+
+hyperscan searches a block for all patterns at once; only lines that it reports are decoded and matched by the pattern
+itself. Up to ``FULL_BYTES`` every match counts; of a bigger input dense patterns are sampled, once a block.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from doctor.scan.blocks import BLOCK_BYTES, Blocks, read_head
+from doctor.scan.collect import EDGE_LINES, BlockHits, Candidate, Collector, Matcher
+from doctor.scan.database import Database
+from doctor.scan.merge import Merger
+
+FULL_BYTES = 8 * 1024 * 1024
+MOST_WORKERS = 8
+_AHEAD = 4  # blocks that a worker may be ahead of the slowest, for each worker
+_SNIFF_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of the input, as text without colour codes.
+
+    Attributes:
+        number: 1-based.
+        text: without its line end; of a line over 8 KiB, what is around the match. Carriage returns within it part
+            what was written over.
+        before, after: its neighbours, each cut at 500 characters.
+    """
+
+    number: int
+    text: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Hit:
+    """A pattern that matches a line; ``captures`` are its named groups (None: took no part)."""
+
+    key: str
+    line: Line
+    captures: dict[str, str | None]
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a pass found.
+
+    Attributes:
+        hits: by line, then in the order of the patterns; of each pattern the first and last 256 lines.
+        lines, bytes: of the input.
+        sampled: of dense patterns not every line was looked at.
+        counts: by key, how many lines there are, with those not in ``hits``. Of a dense pattern in a sampled pass,
+            those sampled.
+        first, last: the first and last five lines.
+        binary: does not look like text.
+        problems: what went wrong, in sentences.
+    """
+
+    hits: list[Hit] = field(default_factory=list)
+    lines: int = 0
+    bytes: int = 0
+    sampled: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+    ends_with_newline: bool = False
+    binary: bool = False
+    problems: list[str] = field(default_factory=list)
+
+
+def scan(
+    stream: BinaryIO,
+    database: Database,
+    *,
+    size: int | None = None,
+    workers: int | None = None,
+    context: int = 3,
+    progress: Callable[[int], None] | None = None,
+) -> Scan:
+    """Search a stream, to its end, for all patterns of the database.
+
+    Args:
+        size: bytes of the stream, where known; only saves a little.
+        workers: threads; None: one a core, at most 8.
+        context: neighbours of a hit's line that are kept on either side.
+        progress: told how many bytes are done, from any thread, one call at a time.
+
+    Raises:
+        OSError: nothing at all could be read. A later error ends the pass and is in ``problems``.
+    """
+    if size is not None and size > FULL_BYTES:
+        head, ended = read_head(stream, _SNIFF_BYTES)
+    else:
+        head, ended = read_head(stream, FULL_BYTES + 1)
+    small = ended and len(head) <= FULL_BYTES
+    threads = 1 if small else max(1, workers or min(_cores(), MOST_WORKERS))
+    block_bytes = max(min(BLOCK_BYTES, len(head) + 1), 2 * _SNIFF_BYTES) if small else BLOCK_BYTES
+    blocks = Blocks(head, None if ended else stream, block_bytes)
+    job = _Pass(database, blocks, not small, context, threads, progress)
+    job.run(threads)
+    result = job.result()
+    result.binary = _looks_binary(head[:_SNIFF_BYTES])
+    return result
+
+
+def scan_text(text: str, database: Database, *, context: int = 3) -> Scan:
+    """Search a text in full: for the examples of rules."""
+    data = text.encode("utf-8", "replace")
+    block_bytes = max(min(BLOCK_BYTES, len(data) + 1), 2 * _SNIFF_BYTES)
+    job = _Pass(database, Blocks(data, None, block_bytes), False, context, 1, None)
+    job.run(1)
+    return job.result()
+
+
+class _Pass:
+    """One pass: workers that take blocks, and the merging of what they found, in order, by whoever is there first."""
+
+    def __init__(
+        self,
+        database: Database,
+        blocks: Blocks,
+        sampled: bool,
+        context: int,
+        threads: int,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._database = database
+        self._blocks = blocks
+        self._sampled = sampled
+        self._context = context
+        self._progress = progress
+        self._matcher = Matcher(database)
+        self._merger = Merger(len(database.patterns), context)
+        self._done: dict[int, BlockHits] = {}
+        self._next = 0
+        self._ahead = _AHEAD * threads
+        self._turn = threading.Condition()
+        self._error: BaseException | None = None
+
+    def run(self, threads: int) -> None:
+        others = [threading.Thread(target=self._work, daemon=True) for _ in range(threads - 1)]
+        for thread in others:
+            thread.start()
+        self._work()
+        for thread in others:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            collector = Collector(
+                self._matcher, sampled=self._sampled, context=self._context, settled=self._merger.settled
+            )
+            buffer = bytearray(self._blocks.block_bytes)
+            while self._error is None and (block := self._blocks.take(buffer)) is not None:
+                self._hand_in(collector.take(block))
+        except BaseException as error:  # an interrupt too: the other workers have to end
+            with self._turn:
+                self._error = self._error or error
+                self._turn.notify_all()
+
+    def _hand_in(self, hits: BlockHits) -> None:
+        with self._turn:
+            self._done[hits.block] = hits
+            while self._next in self._done:
+                ready = self._done.pop(self._next)
+                self._merger.add(ready)
+                self._next += 1
+                if self._progress is not None:
+                    self._progress(ready.read)
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: hits.block - self._next < self._ahead or self._error is not None)
+
+    def result(self) -> Scan:
+        merger, blocks = self._merger, self._blocks
+        whole = not blocks.last_byte or blocks.last_byte == b"\n"
+        scan = Scan(
+            lines=merger.newlines + (not whole),
+            bytes=blocks.read,
+            sampled=self._sampled and self._database.has_dense,
+            first=tuple(merger.first),
+            last=tuple(merger.last)[-EDGE_LINES:],
+            ends_with_newline=blocks.last_byte == b"\n",
+        )
+        lines: dict[int, Line] = {}
+        found: list[tuple[int, int, Hit]] = []
+        for number, hits in merger.hits.items():
+            key = self._database.patterns[number].key
+            for candidate in (*hits.first, *hits.last):
+                captures = self._captures(number, candidate)
+                if captures is None:
+                    hits.count -= 1
+                    continue
+                raw = candidate.line
+                line = lines.get(id(raw))
+                if line is None:
+                    line = lines[id(raw)] = Line(raw.number, raw.text, *raw.neighbours())
+                found.append((line.number, number, Hit(key, line, captures)))
+            if hits.count:
+                scan.counts[key] = scan.counts.get(key, 0) + hits.count
+        found.sort(key=lambda entry: entry[:2])
+        scan.hits = [hit for _, _, hit in found]
+        scan.problems = [*self._database.problems, *self._matcher.problems]
+        if merger.flooded:
+            scan.problems.append(
+                f"too many matches from line {merger.flooded[0]} on: of some patterns not every line was looked at"
+            )
+        if blocks.problem:
+            scan.problems.append(blocks.problem)
+        return scan
+
+    def _captures(self, number: int, candidate: Candidate) -> dict[str, str | None] | None:
+        if candidate.captures is not None:
+            return candidate.captures
+        match = self._matcher.match(number, candidate.line.text)
+        return None if match is None else match.groupdict()
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _looks_binary(head: bytes) -> bool:
+    """Whether the beginning is not text. UTF-16 is text, and so is what follows the hole of a log cut while open."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    head = head.lstrip(b"\0")
+    if not head:
+        return False
+    nuls = [head[parity::2].count(0) for parity in (0, 1)]
+    if max(nuls) > len(head) // 5 and min(nuls) < max(nuls) // 8:
+        return False
+    undecodable = head.decode("utf-8", "replace").count("\ufffd")
+    strange = len(re.findall(rb"[\x01-\x06\x0e-\x1a]", head))
+    return sum(nuls) + undecodable + strange > len(head) // 20
