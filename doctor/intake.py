@@ -99,6 +99,10 @@ def _take_source(
     except OSError as error:
         intake.trouble("read", source.path, f"could not be read: {error.strerror or error}")
         return
+    except Exception as error:  # a crash inside one reader must not take the other files along
+        what = f"could not be taken in: {type(error).__name__}: {error}"
+        intake.trouble("read", source.path, what, "a defect of llmdoctor: please report it")
+        return
     entry.bytes, entry.lines, entry.sampled = scan.bytes, scan.lines, scan.sampled
     if scan.bytes == 0:
         intake.trouble("read", source.path, "the file is empty", "was the log redirected elsewhere?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -85,3 +86,9 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except Exception as error:
+        if os.environ.get("LLMDOCTOR_DEBUG"):
+            raise
+        click.echo(f"llmdoctor: a defect of llmdoctor: {type(error).__name__}: {error}", err=True)
+        click.echo("  hint: please report it; LLMDOCTOR_DEBUG=1 shows where it happened", err=True)
+        sys.exit(2)

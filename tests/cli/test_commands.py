@@ -1,0 +1,169 @@
+"""The command line as a person and a CI job use it: real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+CRASH = FIXTURES / "llama-box" / "view-abort" / "serve-42.log"
+HEALTHY = next((FIXTURES / "healthy" / "llama-box-rpc-context-shift-cured").glob("*.log"))
+
+
+def run(*arguments: str | Path, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from doctor.cli import main; main()", *map(str, arguments)],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **env},
+    )
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(done.stdout)
+    return made
+
+
+def test_a_crash_ends_with_1_and_a_healthy_log_with_0() -> None:
+    assert run("analyze", CRASH).returncode == 1
+    done = run("analyze", HEALTHY)
+    assert done.returncode == 0
+    assert "HEALTHY" in done.stdout
+
+
+def test_the_exit_status_never_depends_on_the_format() -> None:
+    done = run("analyze", CRASH, "--format", "json")
+    assert done.returncode == 1
+    assert document(done)["schema"] == "llmdoctor/diagnosis/1"
+    assert done.stderr == ""
+
+
+def test_from_a_pipe() -> None:
+    done = run("analyze", "-", "--format", "json", stdin=CRASH.read_text())
+    found = document(done)["findings"][0]
+    assert found["rule_id"] == "rpc-kv-view-stale-support"
+    assert found["evidence"][0]["path"] == "<stdin>"
+
+
+def test_fail_on() -> None:
+    assert run("analyze", CRASH, "--fail-on", "fatal").returncode == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["analyze"],
+        ["analyze", "no-such-file.log"],
+        ["analyze", str(CRASH), "--exit", "SIGNOPE"],
+        ["analyze", str(CRASH), "--run", "first"],
+        ["analyze", str(CRASH), "--format", "yaml"],
+        ["analyze", str(CRASH), "--rules", "no-such-folder"],
+        ["analyse", str(CRASH)],
+        ["explain", "no-such-rule"],
+        ["rules", "test", "no-such-rule"],
+    ],
+    ids=lambda arguments: " ".join(Path(argument).name for argument in arguments),
+)
+def test_wrong_usage_ends_with_2_and_one_message(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistyped_command_gets_a_suggestion() -> None:
+    assert "analyze" in run("analyse", "x").stderr
+
+
+def test_bad_input_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "empty.log").write_text("")
+    (tmp_path / "binary.log").write_bytes(bytes(range(256)) * 64)
+    (tmp_path / "cut.log").write_bytes(CRASH.read_bytes()[:-7])
+    (tmp_path / "loop.log").symlink_to("loop.log")
+    done = run("analyze", tmp_path, "--format", "json")
+    assert done.returncode == 1
+    made = document(done)
+    assert made["findings"][0]["rule_id"] == "rpc-kv-view-stale-support"
+    troubled = {Path(problem["subject"]).name: problem["message"] for problem in made["problems"]}
+    assert set(troubled) >= {"empty.log", "binary.log", "loop.log"}
+    assert all(problem["message"] for problem in made["problems"])
+
+
+def test_an_empty_file_alone_is_readable(tmp_path: Path) -> None:
+    file = tmp_path / "empty.log"
+    file.write_text("")
+    done = run("analyze", file, "--format", "json")
+    assert done.returncode == 0
+    assert document(done)["verdict"] == "unknown"
+    assert document(done)["problems"]
+
+
+def test_a_broken_rule_of_a_named_folder_is_an_error_with_its_line(tmp_path: Path) -> None:
+    folder = tmp_path / "rules" / "kv"
+    folder.mkdir(parents=True)
+    (folder / "broken.yaml").write_text("id: broken\nkind: cause\ntitle: x\nsignatures: {a: '('}\nmatch: {al: [a]}\n")
+    done = run("analyze", CRASH, "--rules", tmp_path / "rules")
+    assert done.returncode == 2
+    assert "broken.yaml:5" in done.stderr
+    lint = run("rules", "lint", "--rules", tmp_path / "rules")
+    assert lint.returncode == 1
+    assert "broken.yaml:5" in lint.stdout
+
+
+def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J[bold]not bold[/bold] \u202egnp.exe error: {{ 7*7 }} <script>alert(1)</script>"
+    log = tmp_path / "evil.log"
+    log.write_text(CRASH.read_text().replace("n_discard = 1027", f"n_discard = 1027 {evil}") + evil + "\n")
+    done = run("analyze", log, "-v")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert "\u202e" not in done.stdout
+    assert "{{ 7*7 }}" in done.stdout
+    assert json.loads(run("analyze", log, "--format", "json").stdout)
+
+
+def test_no_colour_when_asked_not_to() -> None:
+    assert "\x1b" not in run("analyze", CRASH, NO_COLOR="1", FORCE_COLOR="").stdout
+
+
+def test_what_the_logs_do_not_say_can_be_given(tmp_path: Path) -> None:
+    env = tmp_path / "server.env"
+    env.write_text("LLAMA_ARG_CTX_SIZE=8192\nHF_TOKEN=hf_abcdefghijklmnopqrstuvwxyz012345\n")
+    free = tmp_path / "free.txt"
+    free.write_text("               total        used        free\nMem:     16000000000  1000000000 15000000000\n")
+    done = run(
+        "analyze", CRASH, "--env", env, "--hardware", free, "--exit", "SIGABRT",
+        "--command", "llama-box --host 0.0.0.0 -ngl 81 --api-key sk-abcdefghijklmnopqrstuvwx", "--format", "json",
+    )  # fmt: skip
+    made = document(done)
+    assert {source["kind"] for source in made["sources"]} == {"log", "env", "hardware"}
+    assert "abcdefghijklmnopqrstuvwx" not in done.stdout
+    remedy = next(r for r in made["findings"][0]["remedies"] if r["id"] == "no-context-shift")
+    assert remedy["diff"].splitlines()[1].endswith("--no-context-shift")
+
+
+def test_explain() -> None:
+    assert "SIGKILL" in run("explain", "137").stdout
+    assert "stale" in run("explain", "rpc-kv-view-stale-support").stdout.lower()
+    assert "rpc-kv-view-stale-support" in run("explain", "rpc-kv-view-stale").stderr
+
+
+def test_the_schemas_are_json() -> None:
+    for which in ("rule", "dialect", "diagnosis"):
+        assert json.loads(run("rules", "schema", which).stdout)["type"] == "object"
+
+
+def test_help_teaches_by_examples() -> None:
+    text = run("--help").stdout
+    assert "llmdoctor analyze" in text
+    assert "explain 137" in text
