@@ -6,7 +6,8 @@ Whatever a block holds, the work and the memory that it costs are bounded:
   first match of every pattern in each: a pattern that comes again within a piece is then missed, and counts are lower
   bounds.
 * Of each pattern the first and the last ``KEEP`` lines of a block are kept, the others are counted.
-* Where a form finds more than its pattern, lines are matched at once, at most ``LOOKS_A_BLOCK`` of a pattern.
+* Where a form finds more than its pattern, lines are matched at once, at most ``LOOKS_A_BLOCK`` of a pattern, from
+  both ends of the block: a hit among more near misses than that is missed, and a problem says so.
 * A match may take ``SECONDS_A_LINE``; a pattern that exceeds that three times is given up.
 """
 
@@ -29,7 +30,7 @@ CONTEXT_CHARS = 500
 _CONTEXT_BYTES = 4 * CONTEXT_CHARS
 MATCHES_A_BLOCK = 1 << 16
 PIECE_BYTES = 64 * 1024
-LOOKS_A_BLOCK = 4096
+LOOKS_A_BLOCK = 16 * 1024
 SECONDS_A_LINE = 0.25
 _REACH = 32 * 1024  # of a line longer than LINE_CHARS, so much is looked at on either side of a match
 _SAMPLE_REACH = 256 * 1024  # how far a dense pattern is searched for behind a near miss
@@ -212,12 +213,13 @@ class Collector:
     def _keep(self, number: int, ends: list[int]) -> Kept:
         sampled = self._sampled and self._database.patterns[number].dense
         if self._database.forms[number].exact and not sampled:
-            count = len(ends)
+            chosen = ends
             if self._settled[number]:
-                ends = ends[-KEEP:]
-            elif count > 2 * KEEP:
-                ends = ends[:KEEP] + ends[-KEEP:]
-            return Kept(count, [self._candidate(number, end) for end in ends])
+                chosen = ends[-KEEP:]
+            elif len(ends) > 2 * KEEP:
+                chosen = ends[:KEEP] + ends[-KEEP:]
+            lines = [line for end in chosen if (line := self._candidate(number, end)) is not None]
+            return Kept(len(ends) - len(chosen) + len(lines), lines)
         if sampled:
             return self._sample(number, ends[0])
         return self._look(number, ends)
@@ -229,17 +231,17 @@ class Collector:
         looks = LOOKS_A_BLOCK
         low, high = 0, len(ends)
         wanted = 0 if self._settled[number] else KEEP
-        while low < high and len(first) < wanted and looks:
+        while low < high and len(first) < wanted and looks > LOOKS_A_BLOCK // 2:
             candidate = self._candidate(number, ends[low], now=True)
             low += 1
             looks -= 1
-            if candidate.captures is not None:
+            if candidate is not None:
                 first.append(candidate)
         while low < high and len(last) < KEEP and looks:
             high -= 1
             looks -= 1
             candidate = self._candidate(number, ends[high], now=True)
-            if candidate.captures is not None:
+            if candidate is not None:
                 last.append(candidate)
         if low < high and not looks:
             key = self._database.patterns[number].key
@@ -248,48 +250,44 @@ class Collector:
         return Kept(len(first) + len(last) + high - low, first + last[::-1])
 
     def _sample(self, number: int, end: int) -> Kept:
-        """The first line of a dense pattern: the first match a block is all that hyperscan reports."""
+        """The first line of a dense pattern. hyperscan reports one match a block; behind a near miss ``re`` goes on."""
         candidate = self._candidate(number, end, now=True)
-        if candidate.captures is None:
+        if candidate is None:
             pattern, form = self._database.patterns[number], self._database.forms[number]
-            search = re.compile(form.expression, re.IGNORECASE if pattern.ignore_case else 0)
-            line = -1
+            search = re.compile(form.expression, re.IGNORECASE if pattern.ignore_case else 0).search
+            reach = min(self._size, end + _SAMPLE_REACH)
             for _ in range(_SAMPLE_LOOKS):
-                line = self._text.find(b"\n", max(line, end), self._size)
-                found = search.search(self._text, line, min(self._size, end + _SAMPLE_REACH)) if line >= 0 else None
+                line_end = self._text.find(b"\n", end, reach)
+                found = search(self._text, line_end, reach) if line_end >= 0 else None
                 if found is None:
                     break
-                line = found.end()
-                candidate = self._candidate(number, line, now=True)
-                if candidate.captures is not None:
+                end = found.end()
+                candidate = self._candidate(number, end, now=True)
+                if candidate is not None:
                     break
-        return Kept() if candidate.captures is None else Kept(1, [candidate])
+        return Kept() if candidate is None else Kept(1, [candidate])
 
-    def _candidate(self, number: int, end: int, *, now: bool = False) -> Candidate:
-        """The line with the match that ends at ``end``; matched ``now`` or, of short lines, later."""
-        text = self._text
-        start = text.rfind(b"\n", 0, end) + 1
-        stop = text.find(b"\n", end, self._size)
+    def _candidate(self, number: int, end: int, *, now: bool = False) -> Candidate | None:
+        """The line with the match that ends at ``end``; matched ``now`` or, of short lines, later. None: no match."""
+        data = self._text
+        start = data.rfind(b"\n", 0, end) + 1
+        stop = data.find(b"\n", end, self._size)
         stop = self._size if stop < 0 else stop
-        if stop - start > LINE_CHARS:
-            return self._long(number, start, stop, end)
         line = self._lines.get(start)
+        captures: dict[str, str | None] | None = None
+        if now or stop - start > LINE_CHARS:
+            text = line.text if line else _decode(data[max(start, end - _REACH) : min(stop, end + _REACH)])
+            match = self._matcher.match(number, text)
+            if match is None:
+                return None
+            captures = match.groupdict()
+            if stop - start > LINE_CHARS:
+                # Too long to be kept: only what is around the match, which is elsewhere for another pattern.
+                begin = max(0, min(text.find(match[0]) - LINE_CHARS // 4, len(text) - LINE_CHARS))
+                line = self._lines[-end] = self._raw(start, stop, text[begin : begin + LINE_CHARS])
         if line is None:
-            line = self._lines[start] = self._raw(start, stop, _decode(text[start:stop]))
-        if not now:
-            return Candidate(line)
-        match = self._matcher.match(number, line.text)
-        return Candidate(line, None if match is None else match.groupdict())
-
-    def _long(self, number: int, start: int, stop: int, end: int) -> Candidate:
-        """A line too long to be kept: matched at once, so that only what is around the match stays."""
-        text = _decode(self._text[max(start, end - _REACH) : min(stop, end + _REACH)])
-        match = self._matcher.match(number, text)
-        where = text.find(match[0]) if match else len(text) // 2
-        begin = max(0, min(where - LINE_CHARS // 4, len(text) - LINE_CHARS))
-        line = self._raw(start, stop, text[begin : begin + LINE_CHARS])
-        self._lines[-end] = line  # shared with no other pattern, whose match may be elsewhere
-        return Candidate(line, None if match is None else match.groupdict())
+            line = self._lines[start] = self._raw(start, stop, _decode(data[start:stop]))
+        return Candidate(line, captures)
 
     # --- what is around them ---------------------------------------------------------------------------------------
 
