@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from doctor.diagnose.findings import Writer
 from doctor.diagnose.incidents import Incident, build_incidents
-from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signature
+from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signatures
 from doctor.diagnose.outcome import outcome_of
 from doctor.diagnose.rank import Judged, judge
 from doctor.vocabulary.document import Finding, HistoryEntry, NotJudged, Problem
@@ -128,8 +128,8 @@ class Diagnostician:
         for rule in self.book.rules.values():
             if rule.kind is Kind.NOISE:
                 continue
-            primary = primary_signature(rule)
-            if primary is not None and not ground.signature(rule, primary):
+            primaries = primary_signatures(rule)
+            if primaries and not any(ground.signature(rule, name) for name in primaries):
                 continue
             try:
                 found += match_rule(rule, ground)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signature
+from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signatures
 from doctor.diagnose.rank import Judged
 from doctor.facts.factset import FactSet
 from doctor.remedy.deployment import Deployment
@@ -93,7 +93,7 @@ class Writer:
         after = Ground(self.ground.book, {}, {run.id: changed}, changed, [run])
         found = []
         for rule in self.ground.book.rules.values():
-            if rule.severity.rank < candidate.rule.severity.rank or primary_signature(rule) is not None:
+            if rule.severity.rank < candidate.rule.severity.rank or primary_signatures(rule):
                 continue
             if match_rule(rule, after) and not match_rule(rule, self.ground):
                 found.append(rule.id)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from doctor.scan.runs import Observation, Run
 
 MAX_TRIES = 40
+ECHO_LINES = 60
 
 # True, False or Unknown: Kleene's three values.
 Truth = bool | Unknown
@@ -77,8 +78,8 @@ class Ground:
 
 def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
     """Where ``rule`` holds or may hold in an incident: one candidate; a rule about settings alone has one a run."""
-    primary = primary_signature(rule)
-    if primary is None:
+    primaries = primary_signatures(rule)
+    if not primaries:
         found = []
         runs: list[Run | None] = [run for run in ground.runs if not run.is_wrapper]
         for run in runs or [None]:
@@ -86,22 +87,33 @@ def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
             if candidate is not None and candidate.holds:
                 found.append(candidate)
         return found
-    by_run: dict[str, list[Observation]] = {}
-    for hit in ground.signature(rule, primary):
-        by_run.setdefault(hit.run.id if hit.run else "", []).append(hit)
+    by_run: dict[str, list[tuple[str, Observation]]] = {}
+    for name in primaries:
+        for hit in ground.signature(rule, name):
+            by_run.setdefault(hit.run.id if hit.run else "", []).append((name, hit))
     found = []
     for hits in by_run.values():
         best: Candidate | None = None
-        for hit in hits[:MAX_TRIES]:
-            candidate = _try(rule, (primary, hit), hit.run, ground)
+        for name, hit in hits[:MAX_TRIES]:
+            candidate = _try(rule, (name, hit), hit.run, ground)
             if candidate is not None and (best is None or (candidate.holds and not best.holds)):
                 best = candidate
             if best is not None and best.holds:
                 break
         if best is not None:
-            best.count = len(hits)
+            best.count = _occurrences(hits)
             found.append(best)
     return _one_an_incident(found)
+
+
+def _occurrences(hits: Sequence[tuple[str, Observation]]) -> int:
+    """How often it happened: the lines that one event prints (message, stack frame, echo) stand near each other."""
+    count, last = 0, -ECHO_LINES
+    for _name, hit in sorted(hits, key=lambda item: item[1].number):
+        if hit.number - last >= ECHO_LINES:
+            count += 1
+        last = hit.number
+    return count
 
 
 def _one_an_incident(candidates: list[Candidate]) -> list[Candidate]:
@@ -109,13 +121,15 @@ def _one_an_incident(candidates: list[Candidate]) -> list[Candidate]:
     if len(candidates) < 2:
         return candidates
     best = min(candidates, key=lambda candidate: (not candidate.holds, candidate.run is None, candidate.line))
-    best.count = sum(candidate.count for candidate in candidates)
+    best.count = max(candidate.count for candidate in candidates)
     return [best]
 
 
-def primary_signature(rule: CompiledRule) -> str | None:
-    """The signature that a rule is tried at: the first that its ``match`` names."""
-    return next(iter(_named(rule.match, rule.captures)), None)
+def primary_signatures(rule: CompiledRule) -> list[str]:
+    """Signatures that a rule is tried at: the first that must be there, or all of an `any` where none must."""
+    match = rule.match
+    needed = _named({**match, "any": []}, rule.captures)
+    return needed[:1] or _named(match, rule.captures)
 
 
 def _named(match: dict[str, Any], signatures: dict[str, Any]) -> list[str]:

@@ -47,7 +47,10 @@ def judge(candidates: list[Candidate]) -> list[Judged]:
     certain = [j for j in causes if j.candidate.holds]
     explained = {name for j in certain or causes for name in j.candidate.rule.explains}
     order = sorted(causes, key=lambda j: (j.candidate.rule.id in explained, *_weight(j)))
-    root = order[0] if order else min(wrappers, key=_weight) if wrappers else None
+    root = order[0] if order else None
+    if wrappers and (root is None or (not root.candidate.holds and root.candidate.steps_down)):
+        # A cause that neither its facts nor its engine confirm is a guess: what certainly happened comes first.
+        root = min(wrappers, key=_weight)
     if root is not None:
         root.role = "root_cause"
     for other in judged:
@@ -75,14 +78,13 @@ def _weighty(judged: Judged) -> bool:
     return judged.candidate.rule.severity.rank >= Severity.MAJOR.rank
 
 
-def _weight(judged: Judged) -> tuple[bool, int, int, int, tuple[int, int]]:
-    """Sorts: certain before possible, graver, surer, more specific, earlier."""
+def _weight(judged: Judged) -> tuple[bool, int, int, tuple[int, int]]:
+    """Sorts: certain before possible, graver, more specific (an unknown version costs a step of it), earlier."""
     candidate = judged.candidate
     return (
         not candidate.holds,
         -candidate.rule.severity.rank,
-        candidate.steps_down,
-        -specificity(candidate),
+        candidate.steps_down - specificity(candidate),
         candidate.line,
     )
 

@@ -28,7 +28,7 @@ def verdict_of(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Verd
     if Outcome.DEGRADED in outcomes:
         return "degraded"
     if roots:
-        return "failing"
+        return "degraded" if all(finding.family.startswith("perf.") for finding in roots) else "failing"
     if outcomes and all(outcome in {Outcome.HEALTHY, Outcome.STOPPED} for outcome in outcomes):
         return "healthy"
     return "unknown"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ _VERDICT_STYLE = {
     "unknown": "bold magenta",
 }
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+_NAME = re.compile(r"[\w.]+")  # another name for a fact, not a sum
 _MAX_WIDTH = 110
 _MAX_LOG_LINE = 400
 
@@ -139,10 +141,11 @@ class _Report:
             self.title("Why")
             self.say(finding.explanation, indent=2)
             self.gap()
-        if finding.computed:
+        sums = [item for item in finding.computed if self.verbose or not _NAME.fullmatch(item.expression)]
+        if sums:
             self.title("Arithmetic")
             units = {item.name: item.unit for item in finding.computed}
-            for item in finding.computed:
+            for item in sums:
                 self.arithmetic(item, units)
             self.gap()
         if len(finding.remedies) > 1:
@@ -171,6 +174,9 @@ class _Report:
             words = [action["text"] for action in remedy.actions if action["kind"] != "explain"]
             if words:
                 self.say("→ " + "; ".join(words), indent=indent, style="green")
+        for action in remedy.actions:
+            if action["kind"] == "explain" and (with_diff or self.verbose):
+                self.say(f"→ {action['text']}", indent=indent, style="green")
         parts = [f"cost: {remedy.cost}"] if remedy.cost else []
         if remedy.undo and self.verbose:
             parts.append(f"undo: {remedy.undo}")

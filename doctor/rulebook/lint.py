@@ -41,6 +41,7 @@ FAMILIES = frozenset(
 ) | {"unknown"}
 _FIXTURE_WORDS = re.compile(r"/srv/|/home/|/tmp/|\b\d{1,3}(?:\\?\.\d{1,3}){3}\b|tiny-|\.gguf['\")]?$")
 _PROSE = ("summary", "explanation", "provoke", "title", "cost", "undo", "value", "text")
+_EXPRESSION = re.compile(r"^'.*'$|\bif\b.+\belse\b|^[a-z_][\w.]* [*/+-]+ [\w.]+$|^(?:memory|setting|host|model)\.\w+$")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -110,6 +111,12 @@ def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
     for other in rule.explains:
         if other not in known:
             yield "explains", f"explains: no rule {other!r}"
+    for place, text in templates_of(card):
+        if place.endswith(".value") and "{{" not in text and _EXPRESSION.search(text):
+            yield (
+                text[:20],
+                f"{place}: {text!r} looks like an expression: a value is text, with {{{{ }}}} around what is computed",
+            )
     yield from _names(rule, card)
 
 
