@@ -23,6 +23,7 @@ class Block:
             a piece of a long line.
         continues: it begins within a line, with bytes that the block before held too.
         read: bytes of the stream up to the end of this block.
+        final: it is the last one.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Block:
     size: int
     continues: bool
     read: int
+    final: bool
 
 
 class Blocks:
@@ -72,7 +74,7 @@ class Blocks:
                     cut, keep, self._continues = size, size - OVERLAP_BYTES, True
             with memoryview(buffer) as view:
                 self._carry = bytes(view[keep:size])
-            block = Block(self._number, buffer, cut, continues, self.read - (size - cut))
+            block = Block(self._number, buffer, cut, continues, self.read - (size - cut), self._ended)
             self._number += 1
             return block
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 # full: every match of every pattern. sampled: of a dense pattern, the first match a block. once: of every pattern, the
 # first match a block; for the rest of a block that a pattern floods.
 Flavour = Literal["full", "sampled", "once"]
-Found = list[tuple[int, int]]  # matches as (end offset, number of the pattern)
+Found = dict[int, list[int]]  # number of the pattern -> where its matches end
 
 LINES_A_MARK = 128
 # Counts newlines, 128 at a time. Python's own count is as fast but holds the interpreter's lock, so that two threads
@@ -24,7 +25,7 @@ class Searcher(Protocol):
     """Searches blocks, for one thread."""
 
     def search(self, data: Any, limit: int) -> tuple[Found, bool]:
-        """The matches in ``data``, about in the order of their ends, and whether it stopped because of ``limit``."""
+        """The matches in ``data``, and whether it stopped at ``limit`` of them; the ends are about in order."""
 
     def marks(self, data: Any) -> list[int]:
         """Offsets behind every ``LINES_A_MARK``-th newline; none where that is not cheaper than counting."""
@@ -113,12 +114,14 @@ class _HyperscanSearcher:
         self._terminated = hyperscan.ScanTerminated
 
     def search(self, data: Any, limit: int) -> tuple[Found, bool]:
-        found: Found = []
-        append = found.append
+        found: Found = defaultdict(list)
+        count = 0
 
         def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-            append((end, number))
-            return len(found) >= limit
+            nonlocal count
+            found[number].append(end)
+            count += 1
+            return count >= limit
 
         try:
             self._database.scan(data, match_event_handler=on_match, scratch=self._scratch)
@@ -158,15 +161,11 @@ class PlainEngine:
     def search(self, data: Any, limit: int) -> tuple[Found, bool]:
         text = bytes(data)
         lower = text.lower()
-        found = sorted(match for each in self._searches if each[1] in lower for match in self._one(text, *each))
-        return found[:limit], len(found) >= limit
-
-    @staticmethod
-    def _one(text: bytes, number: int, _: bytes, form: re.Pattern[bytes], single: bool) -> Iterator[tuple[int, int]]:
-        for match in form.finditer(text):
-            yield match.end(), number
-            if single:
-                return
+        found: Found = {}
+        for number, literal, form, single in self._searches:
+            if literal in lower and (match := form.search(text)):
+                found[number] = [match.end()] if single else [match.end() for match in form.finditer(text)]
+        return found, False
 
     def marks(self, data: Any) -> list[int]:
         return []

@@ -70,7 +70,7 @@ def _cut(sequence: Sequence, *, first: bool) -> tuple[Sequence, bool]:
             del items[edge]
             continue
         if _is_boundary(items[edge]) and (
-            len(items) == 1 or _is_boundary(items[inner]) or _cut_node(items[inner], first=first)[0] != items[inner]
+            len(items) == 1 or _is_boundary(items[inner]) or _endless(items[inner], first=first)
         ):
             del items[edge]  # without it, what stands beside it can be cut; and alone it is nothing to search for
             lost = True
@@ -102,6 +102,19 @@ def _cut_node(node: Node, *, first: bool) -> tuple[Node, bool]:
     if isinstance(node, Chars) and node.beyond:
         return replace(node, widest=1), False  # its nearest byte is enough
     return node, False
+
+
+def _endless(node: Node, *, first: bool) -> bool:
+    """Whether there is a repeat without a bound at the end of it, or nothing at all."""
+    if isinstance(node, Repeat):
+        return node.most is None or _endless(node.body, first=first)
+    if isinstance(node, Either):
+        return any(_endless(branch, first=first) for branch in node.branches)
+    if isinstance(node, Caseless):
+        return _endless(node.body, first=first)
+    if isinstance(node, Sequence):
+        return not node.items or _endless(node.items[0 if first else -1], first=first)
+    return False
 
 
 def _is_boundary(node: Node) -> bool:

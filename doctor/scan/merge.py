@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from doctor.scan.collect import CONTEXT_CHARS, EDGE_LINES, KEEP, BlockHits, Candidate, RawLine
+from doctor.scan.collect import KEEP, BlockHits, Candidate
+from doctor.scan.lines import CONTEXT_CHARS, EDGE_LINES, RawLine
 
 MEMORY_BYTES = 48 * 1024 * 1024
 _LEAST_KEPT = 8

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from doctor.scan.blocks import BLOCK_BYTES, Blocks, read_head
-from doctor.scan.collect import EDGE_LINES, BlockHits, Candidate, Collector, Matcher
+from doctor.scan.collect import BlockHits, Candidate, Collector, Matcher
 from doctor.scan.database import Database
+from doctor.scan.lines import EDGE_LINES
 from doctor.scan.merge import Merger
 
 FULL_BYTES = 8 * 1024 * 1024
