@@ -100,8 +100,8 @@ class RuleBook:
         for engine, dialect in self.dialects.items():
             for section in ("recognise", "starts", "markers", "facts", "harmless", "errors"):
                 found += [
-                    Pattern(f"d:{engine}:{section}:{index}", line["pattern"], line["ignore_case"], line["dense"])
-                    for index, line in enumerate(dialect[section])
+                    Pattern(f"d:{engine}:{section}:{i}", line["pattern"], line["ignore_case"], _is_dense(section, line))
+                    for i, line in enumerate(dialect[section])
                 ]
         found.append(Pattern(ERROR_KEY, ERROR_PATTERN, ignore_case=True))
         return found
@@ -114,6 +114,12 @@ class RuleBook:
     def programs(self) -> dict[str, str]:
         """Executable name -> engine."""
         return {name: engine for engine, dialect in self.dialects.items() for name in dialect["programs"]}
+
+
+def _is_dense(section: str, line: dict[str, Any]) -> bool:
+    """Whether a dialect's line may be sampled: also one that only shows who speaks, or that the run still works."""
+    says_nothing_else = section == "recognise" and "(?P<" not in line["pattern"]
+    return bool(line["dense"] or says_nothing_else or (section == "markers" and line["means"] == "progress"))
 
 
 def load_book(extra: Sequence[Path] = ()) -> RuleBook:

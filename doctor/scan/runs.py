@@ -301,8 +301,10 @@ def _recognise(run: Run, book: RuleBook) -> None:
         if section == "recognise":
             line = book.dialects[engine]["recognise"][index]
             votes[line["certain"]][engine] += 1
-        elif run.product is None:
-            run.product = book.dialects[engine]["starts"][index]["product"]
+        else:
+            start = book.dialects[engine]["starts"][index]
+            votes[not start["weak"]][engine] += 1
+            run.product = run.product or start["product"]
         for name in ("version", "commit"):
             text = observation.captures.get(name)
             if text and name == "version":
