@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from doctor.report.text import console
+from doctor.report.text import make_console
 
 if TYPE_CHECKING:
     from doctor.exitcodes import ExitMeaning
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_rule(card: dict[str, Any]) -> None:
     """A rule as its author means it: what it looks like, why, what to do, how it is known."""
-    out = console()
+    out = make_console()
     out.print(Text(card["title"], style="bold"))
     known = card["evidence"].replace("_", " ")
     about = [card["id"], card["kind"], card["family"] or "no family", card["severity"], f"known by: {known}"]
@@ -47,7 +47,7 @@ def print_rule(card: dict[str, Any]) -> None:
 
 def print_rule_list(rules: Sequence[CompiledRule]) -> None:
     """One line a rule."""
-    out = console()
+    out = make_console()
     table = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("rule", "kind", "family", "severity", "title"):
         table.add_column(title, overflow="fold")
@@ -59,7 +59,7 @@ def print_rule_list(rules: Sequence[CompiledRule]) -> None:
 
 def print_exit_code(meaning: ExitMeaning) -> None:
     """What an exit status, a signal or a Windows status means, and where to look."""
-    out = console()
+    out = make_console()
     out.print(Text(f"{meaning.code}: {meaning.name}", style="bold"))
     out.print(Text(meaning.meaning))
     for title, lines in (("Usual causes with local inference engines", meaning.causes), ("Look at", meaning.look_at)):

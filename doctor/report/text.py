@@ -31,7 +31,7 @@ _MAX_WIDTH = 110
 _MAX_LOG_LINE = 400
 
 
-def console(stream: Any = None) -> Console:
+def make_console(stream: Any = None) -> Console:
     """Width-aware, plain when piped, colours off with NO_COLOR; never interprets markup in a log's text."""
     out = stream or sys.stdout
     width = None if out.isatty() else int(os.environ.get("COLUMNS", "100"))
@@ -46,15 +46,16 @@ def clean(text: str) -> str:
     return "".join(shown)
 
 
-def print_text(document: Diagnosis, *, verbose: int = 0, stream: Any = None) -> None:
+def print_text(document: Diagnosis, *, verbose: int = 0, stream: Any = None, console: Console | None = None) -> None:
     """Writes the diagnosis for a person.
 
     Args:
         document: what was found.
         verbose: 0 what is needed to act, 1 everything with references and settings.
         stream: standard output by default.
+        console: drawn on instead of a stream.
     """
-    _Report(console(stream), verbose).write(document)
+    _Report(console or make_console(stream), verbose).write(document)
 
 
 class _Report:
