@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from doctor.memory import whatif
+from doctor.memory.bandwidth import GB
+from doctor.memory.holders import holders, placement_text
 from doctor.memory.host import binding_limit
 from doctor.memory.kv import CacheShape, kv_bytes, kv_bytes_per_token
 from doctor.memory.numa import Replication, copies, numa_nodes, smallest_node
 from doctor.memory.places import Place, Plan
+from doctor.memory.rates import bound, rates, read_rate
 from doctor.memory.weights import FOUR_BIT, current_bits, size_at
 
 Find = Callable[[Plan, Place], int | None]
@@ -42,7 +45,7 @@ class _Sheet:
 def derivations(plan: Plan) -> list[Derivation]:
     """All that can be computed for this plan; nothing is guessed for a missing input."""
     sheet = _Sheet()
-    for section in (_model, _cache, _devices, _host, _changes, _numa):
+    for section in (_model, _cache, _devices, _rates, _host, _changes, _numa):
         section(plan, sheet)
     return sheet.found
 
@@ -102,6 +105,18 @@ def _devices(plan: Plan, sheet: _Sheet) -> None:
     sheet.add("device_free", device.free, "free before the run", device=device.name)
     sheet.add("device_need", device.need, " + ".join(parts), **parts)
     sheet.add("device_missing", device.missing, "need - free, at least 0", need=device.need, free=device.free)
+    for kind in ("weights", "kv", "compute"):
+        sheet.add(f"device_{kind}", device.part(kind) or None, f"{kind} on that device", device=device.name)
+    sheet.add("placement", placement_text(plan.devices), "the parts of each device, and what was free there", "")
+    held = holders(device, plan.values)
+    if held is not None:
+        sheet.add("device_holders", held.text, "processes that nvidia-smi lists for it", "", device=device.name)
+        sheet.add("device_held", held.bytes or None, "what they hold", device=device.name)
+    split = whatif.tensor_split_that_fits(plan)
+    if split is not None:
+        given_free: dict[str, Any] = {_key(place.name): place.free for place in plan.devices}
+        in_proportion = "layers for each device, in proportion to free - reserve - compute"
+        sheet.add("tensor_split", ",".join(map(str, split)), in_proportion, "", **given_free)
     _add_context(plan, sheet, "context_that_fits_device", plan.devices)
     cache = " + its KV cache" if plan.kv else "; KV cache not known and not counted"
     room = f"(free - reserve - compute - output layer) / (layer{cache}), over all devices"
@@ -110,6 +125,41 @@ def _devices(plan: Plan, sheet: _Sheet) -> None:
     smaller = "largest power of two whose compute buffer fits in free - reserve - the rest"
     rest = device.need - device.part("compute")
     sheet.add("ubatch_that_fits", whatif.ubatch_that_fits(plan, device), smaller, "tokens", rest=rest, **given)
+
+
+def _rates(plan: Plan, sheet: _Sheet) -> None:
+    """What a token reads, and how fast the run reads it."""
+    if plan.weights is None:
+        return
+    weights, model, known = plan.weights.bytes, plan.model, rates(plan)
+    on_devices = weights - (known.resident or 0)
+    held: dict[str, Any] = {"weights": weights, "on_devices": on_devices}
+    sheet.add("host_resident", known.resident or None, "weights - what the devices hold of them", **held)
+    experts: dict[str, Any] = {"experts": model.experts, "experts_used": model.experts_used}
+    active = "weights without the experts not in use" if model.experts else "weights"
+    sheet.add("token_bytes", known.token, active, weights=weights, **experts)
+    sheet.add(
+        "host_token_bytes",
+        known.host_token,
+        "the part of it that lies in host memory",
+        resident=known.resident,
+        **experts,
+    )
+    touched = "experts in host memory x (1 - (1 - used / all) ^ tokens of the batch)"
+    sheet.add("host_batch_bytes", known.host_batch, touched, batch=known.batch, resident=known.resident, **experts)
+    speed = plan.values.number("speed.generation")
+    sheet.add(
+        "host_read_rate",
+        read_rate(plan, known.host_token),
+        "tokens a second x host_token_bytes",
+        "GB/s",
+        speed=speed,
+        host_token_bytes=known.host_token,
+    )
+    if (found := bound(plan, known.token)) is not None:
+        bandwidth, fastest = found
+        sheet.add("bandwidth", bandwidth / GB, "published for this chip", "GB/s")
+        sheet.add("speed_bound", round(fastest, 1), "bandwidth / token_bytes", "tokens/s", token_bytes=known.token)
 
 
 def _host(plan: Plan, sheet: _Sheet) -> None:

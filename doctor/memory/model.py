@@ -64,6 +64,7 @@ class HyperParameters:
             part of the key that carries the position.
         mla_keeps_v: the compressed cache holds a V beside K (llama.cpp until January 2026, pull request 19067).
         state_bytes: recurrent state of all recurrent layers for one sequence.
+        expert_ff: width of one routed expert; ``dense_layers``: leading layers of a mixture that have no experts.
         file_size: bytes of the weights; ``params``: number of weights; ``bpw``: bits a weight.
     """
 
@@ -80,6 +81,8 @@ class HyperParameters:
     vocab: int | None = None
     experts: int | None = None
     experts_used: int | None = None
+    expert_ff: PerLayer | None = None
+    dense_layers: int | None = None
     window: int = 0
     window_pattern: Window | None = None
     attention_every: int | None = None
@@ -118,6 +121,8 @@ class HyperParameters:
             vocab=values.integer("model.vocab"),
             experts=values.integer("model.experts"),
             experts_used=values.integer("model.experts_used"),
+            expert_ff=values.per_layer("model.ff_expert"),
+            dense_layers=values.integer("model.layers_dense"),
             window=(values.integer("model.swa") or 0) if shrinks else 0,
             window_pattern=WINDOWS.get(arch or ""),
             attention_every=ATTENTION_EVERY.get(arch or ""),

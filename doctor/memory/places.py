@@ -182,7 +182,8 @@ def _device(device: Device, plan: Plan, *, last: bool) -> Place:
     """The parts of a device; of several the last one holds the output layer."""
     place = Place(device.name, [], device.total, device.free, device.share)
     reserve = plan.values.integer("setting.reserve")
-    place.reserve = reserve if reserve is not None else min(DEVICE_RESERVE, (device.free or 0) // 8)
+    # A reserve of 0 (the default of RPC servers) says nothing about what to leave free in a plan that works.
+    place.reserve = reserve or min(DEVICE_RESERVE, (device.free or 0) // 8)
     if "weights" in device.buffers:
         place.parts.append(Part("weights", device.buffers["weights"], "log"))
     elif plan.weights and device.share and plan.by_layer:
@@ -236,6 +237,10 @@ def _host_weights(placed: Placement, plan: Plan) -> list[Part]:
             size = embedding_bytes(plan.model)
         size *= copies(plan.values) or 1
         mapped = size if _maps(plan.values) else 0
+    elif mapped and plan.weights and placed.printed_weights > 1.01 * plan.weights.bytes:
+        # A mapped buffer spans the file from its first tensor to its last, those that lie on devices in between too.
+        beside = max(plan.weights.bytes - sum(device.part("weights") for device in plan.devices), 0)
+        size, mapped = size - mapped + min(mapped, beside), min(mapped, beside)
     if plan.values.flag("setting.mlock"):
         mapped = 0
     parts = [Part("weights", size - mapped, source)] if size > mapped else []

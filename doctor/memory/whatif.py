@@ -10,6 +10,7 @@ from doctor.memory.fit import MAX_CONTEXT, largest_layers, largest_multiple, lar
 from doctor.memory.host import host_limits
 from doctor.memory.kv import CacheShape, kv_bytes, pad
 from doctor.memory.places import Place, Plan
+from doctor.memory.split import balanced_split
 from doctor.memory.weights import layer_bytes, output_bytes, smaller_quants
 
 
@@ -72,6 +73,28 @@ def slots_that_fit(plan: Plan, place: Place) -> int | None:
 
 def layers_that_fit(plan: Plan) -> int | None:
     """The largest ``--n-gpu-layers`` over all devices; None if a device's free memory or the weights are not known."""
+    room = _layer_room(plan)
+    if room is None or not plan.model.layers:
+        return None
+    layer, budgets = room
+    return largest_layers(plan.model.layers, layer, output_bytes(plan.model), budgets)
+
+
+def tensor_split_that_fits(plan: Plan) -> list[int] | None:
+    """Layers for each of several devices by what is free there, for as many as fit in all; None for one device."""
+    room, fitting = _layer_room(plan), layers_that_fit(plan)
+    if room is None or not fitting or not plan.model.layers or len(plan.devices) < 2:
+        return None
+    layer, budgets = room
+    whole = fitting > plan.model.layers
+    counts = balanced_split(min(fitting, plan.model.layers), layer, output_bytes(plan.model) if whole else 0, budgets)
+    if counts and whole:
+        counts[-1] += 1  # the output layer counts as one
+    return counts
+
+
+def _layer_room(plan: Plan) -> tuple[int, list[int]] | None:
+    """Bytes of a layer with its cache, and what each device has for layers."""
     layers, weights = plan.model.layers, plan.weights
     if not layers or not weights or not plan.devices or not plan.by_layer:
         return None
@@ -84,7 +107,7 @@ def layers_that_fit(plan: Plan) -> int | None:
         if budget is None:
             return None
         budgets.append(max(budget - (device.part("compute") or (plan.compute.bytes if plan.compute else 0)), 0))
-    return largest_layers(layers, max(layer, 1), output_bytes(plan.model), budgets)
+    return max(layer, 1), budgets
 
 
 def ubatch_that_fits(plan: Plan, place: Place) -> int | None:

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import doctor.facts.catalogue as catalogue_module
+from doctor.vocabulary.facts import Origin, Record
 
 from .support import BIG, GIB, MIB, TINY, buffers, devices, figures, nodes, run, settings
 
@@ -63,11 +64,21 @@ def test_names_and_units_are_those_of_the_catalogue() -> None:
     window = {**TINY, **settings(8192), "model.arch": "gpt-oss", "model.swa": 128, "host.ram_total": GIB}
     found += run(window).derivations
     found += run({"model.file_size": 14 * GIB, "model.quant": "F16", "host.ram_total": 8 * GIB}).derivations
+    mac = {"model.file_size": 40 * GIB, "host.cpu_model": "Apple M3 Ultra"}
+    found += run(mac).derivations
+    moe = {
+        **BIG, **settings(1024, 512), "setting.override_tensor": "exps=CPU", "speed.generation": 2.0,
+        "model.experts": 64, "model.experts_used": 4,
+    }  # fmt: skip
+    found += run(moe).derivations
+    smi = [Record("process", {"pid": 1, "name": "Xorg", "device": 0, "bytes": MIB}, Origin("smi.txt", 1))]
+    cards = devices({"name": "CUDA0", "free": 4 * GIB}, {"name": "CUDA1", "free": 6 * GIB})
+    found += run(CARD, device=cards, process=smi).derivations
     assert {derivation.name for derivation in found} == set(DECLARED)
     for derivation in found:
         entry = DECLARED[derivation.name]
         assert entry.get("unit", "") == derivation.unit
-        assert isinstance(derivation.value, {"size": int, "int": int, "str": str}[entry["type"]])
+        assert isinstance(derivation.value, {"size": int, "int": int, "str": str, "float": float}[entry["type"]])
 
 
 @pytest.mark.parametrize("facts", [{}, {"model.layers": 10**9}, {"setting.context": -5}, {"model.file_size": "huge"}])
