@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from doctor.errors import UsageProblem
 from doctor.facts.assemble import Given
-from doctor.read.sources import Source, collect
+from doctor.read.sources import Collection, Source, collect
 from doctor.scan.runs import ScannedSource
 from doctor.vocabulary.document import Problem, SourceEntry
 from doctor.vocabulary.facts import Layer, Origin, Record
 
 if TYPE_CHECKING:
+    from doctor.read.lines import LineMap
+    from doctor.read.services import Service
+    from doctor.read.times import Period
     from doctor.rulebook.book import RuleBook
     from doctor.scan.database import Database
-    from doctor.scan.scanner import Scan
+    from doctor.scan.scanner import Hit, Scan
 
 Progress = Callable[[str, int, int | None], None]
 SAVED_OUTPUT_BYTES = 1024 * 1024
@@ -33,12 +36,15 @@ class Intake:
 
     Attributes:
         declared: environment and configuration files, which a remedy may change.
+        lines: by path, for text that was unwrapped: which line of the file a line of it is. The hits count lines of
+            the text; ``doctor.read.lines.restore`` gives a finished diagnosis the file's.
     """
 
     given: Given = field(default_factory=Given)
     entries: list[SourceEntry] = field(default_factory=list)
     scanned: list[ScannedSource] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
+    lines: dict[str, LineMap] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def trouble(self, stage: str, subject: str, message: str, hint: str = "") -> None:
@@ -52,11 +58,17 @@ def take_in(
     command: str | None = None,
     env_files: Sequence[str] = (),
     hardware_files: Sequence[str] = (),
+    services: Sequence[Service] = (),
+    period: Period | None = None,
     stdin: BinaryIO | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Intake:
     """Reads and scans all inputs; what can't be read is a problem, the rest goes on.
+
+    Args:
+        services: services whose logs the platform's own command prints.
+        period: of logs, only what happened in it counts.
 
     Raises:
         UsageProblem: nothing could be opened, or the command line can't be read.
@@ -64,7 +76,13 @@ def take_in(
     from doctor.scan.database import Database
 
     intake = Intake()
-    collection = collect(paths, stdin)
+    collection = Collection()
+    if services:
+        from doctor.read.services import read_service
+
+        for service in services:
+            read_service(service, collection, period)
+    collect(paths, stdin, found=collection)
     for subject, message, hint in collection.problems:
         intake.trouble("read", subject, message, hint)
     for path, size in collection.model_files:
@@ -74,10 +92,15 @@ def take_in(
     sources: list[tuple[Source, str | None]] = [(source, None) for source in collection.sources]
     for kind, files in (("env", env_files), ("hardware", hardware_files)):
         for file in files:
-            sources += [(source, kind) for source in collect([file]).sources]
+            named = collect([file])
+            sources += [(source, kind) for source in named.sources]
+            for subject, message, hint in named.problems:
+                intake.trouble("read", subject, message, hint)
     database = Database(book.patterns())
     for index, (source, named_kind) in enumerate(sources):
-        _take_source(index, source, named_kind, database, intake, workers, progress)
+        scanned = _take_source(index, source, named_kind, database, intake, workers, progress)
+        if scanned is not None and period is not None and scanned.kind == "log":
+            _keep_period(scanned, period, intake)
     return intake
 
 
@@ -89,7 +112,7 @@ def _take_source(
     intake: Intake,
     workers: int | None,
     progress: Progress | None,
-) -> None:
+) -> ScannedSource | None:
     entry = SourceEntry(path=source.path, node=source.node, bytes=source.size or 0)
     intake.entries.append(entry)
     try:
@@ -98,19 +121,48 @@ def _take_source(
         scan = _scan(source, database, workers, progress)
     except OSError as error:
         intake.trouble("read", source.path, f"could not be read: {error.strerror or error}")
-        return
+        return None
     except Exception as error:  # a crash inside one reader must not take the other files along
         what = f"could not be taken in: {type(error).__name__}: {error}"
         intake.trouble("read", source.path, what, "a defect of llmdoctor: please report it")
-        return
+        return None
     entry.bytes, entry.lines, entry.sampled = scan.bytes, scan.lines, scan.sampled
-    if scan.bytes == 0:
+    for message, hint in source.troubles.items():
+        intake.trouble("read", source.path, message, hint)
+    if scan.bytes == 0 and not source.troubles:
         intake.trouble("read", source.path, "the file is empty", "was the log redirected elsewhere?")
     elif scan.binary:
         intake.trouble("read", source.path, "looks binary: read as text as far as it goes")
     for message in scan.problems:
         intake.trouble("scan", source.path, message)
-    intake.scanned.append(ScannedSource(index, source.path, source.node, entry.kind, scan))
+    if source.lines is not None and not source.lines.is_plain:
+        intake.lines[source.path] = source.lines
+    scanned = ScannedSource(index, source.path, source.node, entry.kind, scan)
+    intake.scanned.append(scanned)
+    return scanned
+
+
+def _keep_period(scanned: ScannedSource, period: Period, intake: Intake) -> None:
+    """Drops the hits outside the period, but not what the run that it began with had said of itself."""
+    from doctor.read.times import select
+
+    def section(hit: Hit) -> str:
+        kind, _, rest = hit.key.partition(":")
+        return rest.rsplit(":", 2)[-2] if kind == "d" else ""
+
+    chosen = select(
+        scanned.scan.hits,
+        period,
+        starts=lambda hit: section(hit) == "starts",
+        describes=lambda hit: section(hit) in {"recognise", "facts"},
+    )
+    if scanned.scan.hits and not chosen.dated:
+        hint = "--since and --until go by times on the lines; `docker logs -t` or `journalctl -o short-iso` add them"
+        intake.trouble("read", scanned.path, "no line that counts carries a time: the log was left whole", hint)
+    elif scanned.scan.hits and not chosen.hits:
+        times = f"{chosen.first:%Y-%m-%d %H:%M:%S} to {chosen.last:%Y-%m-%d %H:%M:%S %z}"
+        intake.trouble("read", scanned.path, f"nothing in the period that was asked for: its lines are of {times}")
+    scanned.scan.hits = chosen.hits
 
 
 def _take_command(text: str, given: Given) -> None:
@@ -127,17 +179,20 @@ def _take_command(text: str, given: Given) -> None:
 def _classify(source: Source) -> str:
     from doctor.facts.config.sniff import classify
 
-    return classify(source.path, source.head)
+    return classify(source.name, source.head)
 
 
 def _take_text(source: Source, kind: str, intake: Intake) -> None:
     """Saved output and environment files are small: they are read whole, once, beside the scan."""
-    if kind in {"env", "config"}:
+    if kind in {"env", "config"} and source.is_file:
         intake.declared.append(source.path)
     if source.size is not None and source.size > SAVED_OUTPUT_BYTES:
         return
-    with source.open() as stream:
-        text = stream.read(SAVED_OUTPUT_BYTES).decode("utf-8", errors="replace")
+    with source.open(bare=True) as stream:
+        content = stream.read(SAVED_OUTPUT_BYTES + 1)
+    if len(content) > SAVED_OUTPUT_BYTES:
+        return
+    text = content.decode("utf-8", errors="replace").replace("\r\n", "\n")
     if kind == "config" and _UNIT.search(text):
         problems = _take_unit(text, source.path, intake)
     elif kind in {"env", "config"}:
@@ -149,9 +204,11 @@ def _take_text(source: Source, kind: str, intake: Intake) -> None:
     else:
         from doctor.facts.hardware import read_hardware
 
-        reading = read_hardware(text, source.path)
-        intake.given.facts += reading.facts
-        intake.given.records += reading.records
+        reading = read_hardware(text, source.name)
+        for fact in reading.facts:
+            intake.given.facts.append(replace(fact, origin=replace(fact.origin, path=source.path)))
+        for record in reading.records:
+            intake.given.records.append(replace(record, origin=replace(record.origin, path=source.path)))
         problems = reading.problems if kind == "hardware" else []
     for message in problems:
         intake.trouble("facts", source.path, message)

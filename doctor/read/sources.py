@@ -5,99 +5,88 @@ from __future__ import annotations
 import io
 import os
 import stat
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from doctor.errors import UsageProblem
+from doctor.read.limits import LIMITS, Budget, Limits
+from doctor.read.nodes import assign_nodes
+from doctor.read.source import Collection, Source, reason
+from doctor.read.streams import Blob, Spool, chunks_of
+from doctor.read.unpack import IGNORED_FOLDERS, Unpacker
 
-HEAD_BYTES = 64 * 1024
-MAX_FILES = 10_000
-SPOOL_BYTES = 8 * 1024 * 1024
-_MODEL_SUFFIXES = {".gguf", ".ggml", ".safetensors", ".pt", ".pth", ".bin", ".onnx", ".npz"}
-_MODEL_BYTES = 1024 * 1024
-_IGNORED_FOLDERS = {".git", "__pycache__", "node_modules", ".venv"}
-
-
-@dataclass(slots=True)
-class Source:
-    """Something that can be opened and read from its start.
-
-    Attributes:
-        path: its name as the reader of the diagnosis knows it.
-        size: bytes, None when not known before reading.
-        head: the first 64 KiB, by which its kind is told.
-    """
-
-    path: str
-    size: int | None
-    head: bytes
-    opener: Callable[[], BinaryIO]
-    node: str = "local"
-
-    def open(self) -> BinaryIO:
-        return self.opener()
+__all__ = ["Collection", "Source", "collect"]
 
 
-@dataclass(slots=True)
-class Collection:
-    """Sources in reading order; model files seen on the way (path, bytes); trouble as (subject, message, hint)."""
+def collect(
+    paths: Iterable[str], stdin: BinaryIO | None = None, *, limits: Limits = LIMITS, found: Collection | None = None
+) -> Collection:
+    """Opens what the user named: files, folders (all files below), archives, ``-`` for standard input.
 
-    sources: list[Source] = field(default_factory=list)
-    model_files: list[tuple[str, int]] = field(default_factory=list)
-    problems: list[tuple[str, str, str]] = field(default_factory=list)
-
-
-def collect(paths: Iterable[str], stdin: BinaryIO | None = None) -> Collection:
-    """Opens what the user named: files, folders (all files below), ``-`` for standard input.
+    Args:
+        limits: what each input may cost at most.
+        found: what was collected elsewhere, to be added to.
 
     Raises:
         UsageProblem: not one input could be opened.
     """
-    found = Collection()
+    found = found or Collection()
     named = 0
     for path in paths:
         named += 1
         if path == "-":
             if stdin is not None:
-                found.sources.append(_spool(stdin))
+                add_stream(stdin, "<stdin>", found, limits)
         else:
-            _collect_path(Path(path), found)
-    if named and not found.sources and not found.model_files:
+            _collect_path(Path(path), found, limits)
+    if (named or found.problems) and not found.sources and not found.model_files:
         if found.problems:
             subject, message, hint = found.problems[0]
             raise UsageProblem(message, subject=subject, hint=hint or None)
         raise UsageProblem(
             "no input to read", hint="name a log file or folder, or pipe a log into: llmdoctor analyze -"
         )
+    assign_nodes(found.sources)
     return found
 
 
-def _collect_path(path: Path, found: Collection) -> None:
+def add_stream(stream: BinaryIO, path: str, found: Collection, limits: Limits = LIMITS, name: str = "") -> None:
+    """Adds what can be read only once: it is kept in memory, or on disk when it is large."""
+    blob, failed = Spool(limits).add(chunks_of(stream))
+    if failed is not None:
+        found.trouble(path, *reason(failed))
+    Unpacker(found, limits, Budget(limits, blob.size)).add(blob, path, name=name)
+
+
+def _collect_path(path: Path, found: Collection, limits: Limits) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        found.problems.append((str(path), "no such file or folder", "check the path; quote it if it has blanks"))
+        found.trouble(str(path), "no such file or folder", "check the path; quote it if it has blanks")
         return
-    except OSError as error:
-        found.problems.append((str(path), f"cannot be opened: {error.strerror}", _permission_hint(error)))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        found.trouble(str(path), *reason(error))
         return
     if stat.S_ISDIR(mode):
-        empty = True
-        for count, file in enumerate(_walk(path, found)):
-            empty = False
-            if count >= MAX_FILES:
-                found.problems.append(
-                    (str(path), f"more than {MAX_FILES} files: the rest was left out", "name a smaller folder")
-                )
-                break
-            _collect_file(file, found)
-        if empty and not found.problems:
-            found.problems.append((str(path), "the folder holds no files", "name the folder that holds the logs"))
+        _collect_folder(path, found, limits)
+    elif stat.S_ISFIFO(mode):
+        _collect_pipe(path, found, limits)
     else:
-        _collect_file(path, found)
+        _collect_file(path, (), found, limits)
+
+
+def _collect_folder(folder: Path, found: Collection, limits: Limits) -> None:
+    name, before, count = folder.resolve().name, len(found.problems), 0
+    for count, file in enumerate(_walk(folder, found), 1):
+        if count > limits.files:
+            found.trouble(
+                str(folder), f"more than {limits.files} files: the rest was left out", "name a smaller folder"
+            )
+            break
+        _collect_file(file, (name, *file.relative_to(folder).parts[:-1]), found, limits)
+    if not count and len(found.problems) == before:
+        found.trouble(str(folder), "the folder holds no files", "name the folder that holds the logs")
 
 
 def _walk(folder: Path, found: Collection) -> Iterator[Path]:
@@ -105,53 +94,42 @@ def _walk(folder: Path, found: Collection) -> Iterator[Path]:
     root = folder.resolve()
 
     def unreadable(error: OSError) -> None:
-        found.problems.append((str(error.filename), f"cannot be listed: {error.strerror}", _permission_hint(error)))
+        found.trouble(str(error.filename), *reason(error))
 
     for parent, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if name not in _IGNORED_FOLDERS)
+        folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS)
         for name in sorted(files):
             path = Path(parent) / name
-            if path.is_symlink() and not os.path.realpath(path).startswith(f"{root}{os.sep}"):
-                found.problems.append((str(path), "a link that leads out of the folder: left out", "name its target"))
-                continue
+            if path.is_symlink():
+                target = os.path.realpath(path)
+                if not target.startswith(f"{root}{os.sep}"):
+                    found.trouble(str(path), "a link that leads out of the folder: left out", "name its target")
+                    continue
+                if not Path(target).exists():
+                    found.trouble(str(path), "a link to nothing: left out")
+                    continue
             yield path
 
 
-def _collect_file(path: Path, found: Collection) -> None:
+def _collect_file(path: Path, folders: tuple[str, ...], found: Collection, limits: Limits) -> None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            found.problems.append((str(path), "not a regular file: left out", ""))
+            found.trouble(str(path), "not a regular file: left out")
             return
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
+        size = status.st_size
     except OSError as error:
-        found.problems.append((str(path), f"cannot be read: {error.strerror}", _permission_hint(error)))
+        found.trouble(str(path), *reason(error))
         return
-    if head[:4] == b"GGUF" or (path.suffix in _MODEL_SUFFIXES and status.st_size > _MODEL_BYTES):
-        found.model_files.append((str(path), status.st_size))
+    Unpacker(found, limits, Budget(limits, size)).add(Blob.of_file(path, size), str(path), folders)
+
+
+def _collect_pipe(path: Path, found: Collection, limits: Limits) -> None:
+    """A pipe that the user named, as the shell makes one for ``<(command)``. One that nobody writes to is empty."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(descriptor, True)
+    except OSError as error:
+        found.trouble(str(path), *reason(error))
         return
-    found.sources.append(Source(str(path), status.st_size, head, lambda: path.open("rb")))
-
-
-def _spool(stdin: BinaryIO) -> Source:
-    """Standard input can be read only once: it is kept in memory, or on disk when it is large."""
-    content = stdin.read(SPOOL_BYTES)
-    if len(content) < SPOOL_BYTES:
-        return Source("<stdin>", len(content), content[:HEAD_BYTES], lambda: io.BytesIO(content))
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
-    file.write(content)
-    while block := stdin.read(1024 * 1024):
-        file.write(block)
-    file.flush()
-
-    def reopen() -> BinaryIO:
-        again = os.fdopen(os.dup(file.fileno()), "rb")
-        again.seek(0)
-        return again
-
-    return Source("<stdin>", file.tell(), content[:HEAD_BYTES], reopen)
-
-
-def _permission_hint(error: OSError) -> str:
-    return "run as a user who may read it (sudo, or the service's group)" if isinstance(error, PermissionError) else ""
+    add_stream(io.FileIO(descriptor), str(path), found, limits)
