@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,7 @@ class BlockHits:
         newlines: how many.
         head, tail: its first and last lines (of those that begin in it).
         kept: by number of the pattern.
+        lines: all lines in ``kept``.
         flooded: not every match was looked at.
     """
 
@@ -74,6 +75,7 @@ class BlockHits:
     head: list[str]
     tail: list[str]
     kept: dict[int, Kept]
+    lines: Iterable[RawLine]
     flooded: bool
 
 
@@ -144,7 +146,10 @@ class Collector:
             if some.count:
                 kept[number] = some
         newlines = lines.number(marks)
-        return BlockHits(block.number, block.continues, block.read, newlines, lines.head(), lines.tail(), kept, flooded)
+        head, tail = lines.head(), lines.tail()
+        return BlockHits(
+            block.number, block.continues, block.read, newlines, head, tail, kept, lines.lines.values(), flooded
+        )
 
     def _search(self, lines: BlockLines, data: memoryview) -> tuple[Found, bool]:
         found, stopped = self._searcher.search(data, MATCHES_A_BLOCK)

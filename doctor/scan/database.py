@@ -23,7 +23,7 @@ from doctor.scan.patterns import Form, Pattern
 if TYPE_CHECKING:
     from types import ModuleType
 
-_FORMAT = 1
+_FORMAT = 2
 _DIGEST_BYTES = 16
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 Flavour = Literal["full", "sampled", "once"]
 Found = dict[int, list[int]]  # number of the pattern -> where its matches end
 
-LINES_A_MARK = 128
-# Counts newlines, 128 at a time. Python's own count is as fast but holds the interpreter's lock, so that two threads
-# would count one after the other; this runs beside everything else.
+LINES_A_MARK = 512
+# Counts newlines, so many at a time. Python's own count is as fast but holds the interpreter's lock, so that two
+# threads would count one after the other; this runs beside everything else.
 _MARKS = b"^(?:(?:[^\\x0a]*\\x0a){%d})+" % LINES_A_MARK
 
 

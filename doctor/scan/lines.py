@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from doctor.scan.blocks import Block
 from doctor.scan.engines import LINES_A_MARK
@@ -14,39 +14,53 @@ EDGE_LINES = 5
 LINE_CHARS = 8 * 1024
 CONTEXT_CHARS = 500
 _CONTEXT_BYTES = 4 * CONTEXT_CHARS
+_CHUNK_BYTES = 4 * 1024
 _REACH = 32 * 1024  # of a line longer than LINE_CHARS, so much is looked at on either side of a match
 _COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @dataclass(slots=True)
 class RawLine:
-    """A line with its neighbours, which are decoded only when the line is kept to the end.
+    """A line with its neighbours, undecoded: most are dropped again before the end.
 
     Attributes:
         number: the line's offset until the block's lines are counted, then counts from 0 within the block, and from 1
             in the whole text once the block is placed.
-        before, after: the neighbours within the block, undecoded, and how many they are.
-        outer_before, outer_after: those in other blocks.
+        chunk: the neighbours within the block and the line between them, ``chunk[at : at + length]``.
+        lines_before, lines_after: how many neighbours the chunk holds.
+        text: of a long line what is around the match; else None.
+        outer_before, outer_after: neighbours in other blocks.
     """
 
     number: int
-    text: str
-    before: bytes
-    after: bytes
+    chunk: bytes
+    at: int
+    length: int
     lines_before: int
     lines_after: int
-    outer_before: list[str] = field(default_factory=list)
-    outer_after: list[str] = field(default_factory=list)
+    text: str | None = None
+    outer_before: tuple[str, ...] = ()
+    outer_after: tuple[str, ...] = ()
 
     @property
     def weight(self) -> int:
         """Bytes of memory, about."""
-        return 600 + len(self.text) + len(self.before) + len(self.after)
+        return 400 + len(self.chunk) + (len(self.text) if self.text is not None else 0)
 
-    def neighbours(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        before = _short_lines(self.before) if self.lines_before else []
-        after = _short_lines(self.after) if self.lines_after else []
-        return (*self.outer_before, *before), (*after, *self.outer_after)
+    def decoded(self) -> str:
+        return _decode(self.chunk[self.at : self.at + self.length]) if self.text is None else self.text
+
+    def lines(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """The line, those before and those after it."""
+        texts = self.chunk.decode("utf-8", "replace").split("\n")
+        if b"\r" in self.chunk:
+            texts = [text.rstrip("\r") for text in texts]
+        middle = self.lines_before
+        text = texts[middle] if self.text is None else self.text
+        if len(self.chunk) > CONTEXT_CHARS:
+            texts = [each[:CONTEXT_CHARS] for each in texts]
+        after = texts[middle + 1 : middle + 1 + self.lines_after]
+        return text, (*self.outer_before, *texts[:middle]), (*after, *self.outer_after)
 
 
 class BlockLines:
@@ -54,6 +68,7 @@ class BlockLines:
 
     Attributes:
         data, size: the bytes are ``data[:size]``.
+        lines: those asked for.
     """
 
     def __init__(self, block: Block, context: int) -> None:
@@ -65,7 +80,7 @@ class BlockLines:
         self._context = context
         # Where the first line begins that begins in this block; what is before it is known to other blocks.
         self._first = (self.data.find(b"\n", 0, self.size) + 1 or self.size) if block.continues else 0
-        self._lines: dict[int, RawLine] = {}
+        self.lines: dict[int, RawLine] = {}
 
     def bounds(self, end: int) -> tuple[int, int]:
         """Where the line begins and ends that has a match which ends at ``end``."""
@@ -89,38 +104,45 @@ class BlockLines:
 
     def line(self, start: int, stop: int) -> RawLine:
         """The line with its neighbours; the same one for every match in it."""
-        line = self._lines.get(start)
+        line = self.lines.get(start)
         if line is None:
-            line = self._lines[start] = self._line(start, stop, _decode(self.data[start:stop]))
+            line = self.lines[start] = self._line(start, stop)
         return line
 
     def long_line(self, start: int, stop: int, end: int, text: str, where: int) -> RawLine:
         """A line too long to be kept whole: of ``text``, what is around ``where``. The match ends at ``end``."""
+        line = self.lines[-end] = self._line(start, stop)
         begin = max(0, min(where - LINE_CHARS // 4, len(text) - LINE_CHARS))
-        line = self._lines[-end] = self._line(start, stop, text[begin : begin + LINE_CHARS])
+        line.text = text[begin : begin + LINE_CHARS]
         return line
 
-    def _line(self, start: int, stop: int, text: str) -> RawLine:
-        data, size = self.data, self.size
+    def _line(self, start: int, stop: int) -> RawLine:
+        data, size, first, context = self.data, self.size, self._first, self._context
         lines_before = lines_after = 0
         begin = start
-        while lines_before < self._context and begin > self._first:
+        while lines_before < context and begin > first:
             begin = data.rfind(b"\n", 0, begin - 1) + 1
             lines_before += 1
         end = stop
-        while lines_after < self._context and end + 1 < size:
+        while lines_after < context and end + 1 < size:
             end = data.find(b"\n", end + 1, size)
             lines_after += 1
             if end < 0:
                 end = size
-        before, after = _cut(data[begin : max(start - 1, 0)]), _cut(data[stop + 1 : end])
-        return RawLine(start, text, before, after, lines_before, lines_after)
+        if end - begin <= _CHUNK_BYTES:
+            chunk, at, length = data[begin:end], start - begin, stop - start
+        else:
+            before = b"".join(line[:_CONTEXT_BYTES] + b"\n" for line in data[begin:start].split(b"\n")[:-1])
+            at, length = len(before), 0 if stop - start > LINE_CHARS else stop - start
+            after = b"\n".join(line[:_CONTEXT_BYTES] for line in data[stop + 1 : end].split(b"\n"))
+            chunk = before + data[start : start + length] + b"\n" + after
+        return RawLine(start, bytes(chunk), at, length, lines_before, lines_after)
 
     def number(self, marks: list[int]) -> int:
         """Turns the offsets of the lines asked for into numbers; returns how many newlines there are."""
         data = self.data
         place = counted = 0
-        for line in sorted(self._lines.values(), key=lambda line: line.number):
+        for line in sorted(self.lines.values(), key=lambda line: line.number):
             start = line.number
             mark = bisect_right(marks, start)
             if mark and marks[mark - 1] > place:
@@ -152,17 +174,6 @@ class BlockLines:
             lines.append(_decode(self.data[start : min(end, start + LINE_CHARS)]))
             end = start - 1
         return lines[::-1]
-
-
-def _cut(lines: bytearray | bytes) -> bytes:
-    """Lines, each only as long as it can be shown."""
-    if len(lines) > _CONTEXT_BYTES:
-        return b"\n".join(line[:_CONTEXT_BYTES] for line in lines.split(b"\n"))
-    return bytes(lines)
-
-
-def _short_lines(lines: bytes) -> list[str]:
-    return [_decode(line)[:CONTEXT_CHARS] for line in lines.split(b"\n")]
 
 
 def _decode(data: bytearray | bytes) -> str:

@@ -14,9 +14,10 @@ _LEAST_KEPT = 8
 
 @dataclass(slots=True)
 class Hits:
-    """Of one pattern: how many lines, and those kept."""
+    """Of one pattern: how many lines, the number of the latest, and those kept."""
 
     count: int = 0
+    latest: int = 0
     first: list[Candidate] = field(default_factory=list)
     last: deque[Candidate] = field(default_factory=deque)
 
@@ -60,43 +61,42 @@ class Merger:
     def _complete(self, line: RawLine, following: list[str]) -> bool:
         """Adds the lines after ``line`` that are known now; whether some are still missing."""
         missing = self._context - line.lines_after - len(line.outer_after)
-        line.outer_after += [text[:CONTEXT_CHARS] for text in following[:missing]]
+        line.outer_after += tuple(text[:CONTEXT_CHARS] for text in following[:missing])
         return len(following) < missing
 
     def _place(self, block: BlockHits) -> None:
         """Gives the block's lines their numbers in the whole text, and the neighbours that other blocks hold."""
-        placed: set[int] = set()
-        for kept in block.kept.values():
-            for candidate in kept.lines:
-                line = candidate.line
-                if id(line) in placed:
-                    continue
-                placed.add(id(line))
-                missing = self._context - line.lines_before
-                if missing > 0:
-                    known = list(self.last)
-                    if block.continues and line.number == 0:
-                        known = known[:-1]  # the last line that began is this one
-                    line.outer_before = [text[:CONTEXT_CHARS] for text in known[-missing:]]
-                line.number += self.newlines + 1
-                if line.lines_after < self._context:
-                    self._waiting.append(line)
+        for line in block.lines:
+            missing = self._context - line.lines_before
+            if missing > 0:
+                known = list(self.last)
+                if block.continues and line.number == 0:
+                    known = known[:-1]  # the last line that began is this one
+                line.outer_before = tuple(text[:CONTEXT_CHARS] for text in known[-missing:])
+            line.number += self.newlines + 1
+            if line.lines_after < self._context:
+                self._waiting.append(line)
 
     def _add(self, number: int, count: int, candidates: list[Candidate]) -> None:
-        hits = self.hits.setdefault(number, Hits())
+        hits = self.hits.get(number)
+        if hits is None:
+            hits = self.hits[number] = Hits()
         hits.count += count
-        for candidate in candidates:
-            previous = hits.last[-1] if hits.last else hits.first[-1] if hits.first else None
-            if previous is not None and previous.line.number == candidate.line.number:
-                hits.count -= 1  # a long line, seen in two of its pieces
-                continue
-            self._bytes += candidate.line.weight
-            if len(hits.first) < self._keep:
-                hits.first.append(candidate)
-                continue
+        if candidates and hits.latest == candidates[0].line.number:
+            del candidates[0]  # a long line, seen in two of its pieces
+            hits.count -= 1
+        if not candidates:
+            return
+        hits.latest = candidates[-1].line.number
+        self._bytes += sum(candidate.line.weight for candidate in candidates)
+        room = self._keep - len(hits.first)
+        if room > 0:
+            hits.first += candidates[:room]
+            del candidates[:room]
+        if candidates:
             self.settled[number] = True
-            hits.last.append(candidate)
-            if len(hits.last) > self._keep:
+            hits.last += candidates
+            while len(hits.last) > self._keep:
                 self._bytes -= hits.last.popleft().line.weight
 
     def _forget(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from doctor.scan.blocks import BLOCK_BYTES, Blocks, read_head
-from doctor.scan.collect import BlockHits, Candidate, Collector, Matcher
+from doctor.scan.collect import BlockHits, Collector, Matcher
 from doctor.scan.database import Database
 from doctor.scan.lines import EDGE_LINES
 from doctor.scan.merge import Merger
@@ -198,14 +198,17 @@ class _Pass:
         for number, hits in merger.hits.items():
             key = self._database.patterns[number].key
             for candidate in (*hits.first, *hits.last):
-                captures = self._captures(number, candidate)
-                if captures is None:
-                    hits.count -= 1
-                    continue
                 raw = candidate.line
                 line = lines.get(id(raw))
                 if line is None:
-                    line = lines[id(raw)] = Line(raw.number, raw.text, *raw.neighbours())
+                    line = lines[id(raw)] = Line(raw.number, *raw.lines())
+                captures = candidate.captures
+                if captures is None:
+                    match = self._matcher.match(number, line.text)
+                    if match is None:
+                        hits.count -= 1
+                        continue
+                    captures = match.groupdict()
                 found.append((line.number, number, Hit(key, line, captures)))
             if hits.count:
                 scan.counts[key] = scan.counts.get(key, 0) + hits.count
@@ -219,12 +222,6 @@ class _Pass:
         if blocks.problem:
             scan.problems.append(blocks.problem)
         return scan
-
-    def _captures(self, number: int, candidate: Candidate) -> dict[str, str | None] | None:
-        if candidate.captures is not None:
-            return candidate.captures
-        match = self._matcher.match(number, candidate.line.text)
-        return None if match is None else match.groupdict()
 
 
 def _cores() -> int:

@@ -221,6 +221,16 @@ def test_of_a_flood_the_first_and_the_last_are_kept_and_all_are_counted(database
     assert not found.problems
 
 
+def test_what_comes_now_and_then_is_kept_in_full(small_blocks: int) -> None:
+    database = Database([Pattern(f"p{n}", f"pattern number {n};") for n in range(20)], cache=False)
+    lines = [f"pattern number {n % 20};".encode() if n % 9 == 0 else b"y" * 90 for n in range(60_000)]
+    found = scan(io.BytesIO(b"\n".join(lines)), database, workers=2)
+    for key in range(20):
+        expected = [n + 1 for n in range(0, 60_000, 9) if n % 20 == key]
+        assert [h.line.number for h in found.hits if h.key == f"p{key}"] == expected
+    assert not found.problems
+
+
 def test_near_misses_hide_no_hit(database: Database, small_blocks: int) -> None:
     lines = [b"slot 3 is idle"] * 30_000
     lines[7_000] = lines[29_000] = b"slot 3 is gone"
