@@ -45,7 +45,7 @@ def rates(plan: Plan) -> Rates:
     token = _token_bytes(plan)
     if token is None or not resident:
         return Rates(resident, token)
-    if experts_on_host(plan.values):
+    if _only_experts(plan, resident):
         routed = max(resident - embedding_bytes(model), 0)
         share = expert_share(model) if model.experts_used else token / weights
         batch = plan.shape.ubatch if plan.shape else None
@@ -55,8 +55,17 @@ def rates(plan: Plan) -> Rates:
 
 
 def experts_on_host(values: Values) -> bool:
-    """Whether a setting keeps the experts of all layers in host memory: what is left there is experts."""
+    """Whether a setting keeps the experts of all layers in host memory."""
     return bool(_EXPERTS_ON_CPU.search(values.text("setting.override_tensor") or ""))
+
+
+def _only_experts(plan: Plan, resident: int) -> bool:
+    """Whether the weights in host memory are experts: told so, or all layers are offloaded and most weights are not."""
+    if experts_on_host(plan.values):
+        return True
+    offloaded, total = (plan.values.integer(f"setting.layers_{name}") for name in ("offloaded", "total"))
+    everything = offloaded is not None and offloaded == total
+    return bool(everything and plan.model.experts and plan.weights and resident * 2 > plan.weights.bytes)
 
 
 def bound(plan: Plan, token: int | None) -> tuple[float, float] | None:

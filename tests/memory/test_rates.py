@@ -54,6 +54,13 @@ def test_experts_in_host_memory() -> None:
     assert known["host_batch_bytes"] > 0.99 * known["host_resident"] - GIB
 
 
+def test_experts_in_host_memory_show_in_the_buffers_too() -> None:
+    told = {name: value for name, value in IQ1.items() if name != "setting.override_tensor"}
+    told |= {"setting.layers_offloaded": 62, "setting.layers_total": 62}
+    known = figures(run(told, device=ARC, buffer=ON_CPU))
+    assert known["host_token_bytes"] == figures(run(IQ1, device=ARC, buffer=ON_CPU))["host_token_bytes"]
+
+
 def test_a_mixture_of_unknown_make_gives_no_rate() -> None:
     unknown: dict[str, Any] = {
         "model.file_size": 100 * GIB,
