@@ -23,7 +23,7 @@ from doctor.scan.patterns import Form, Pattern
 if TYPE_CHECKING:
     from types import ModuleType
 
-_FORMAT = 2
+_FORMAT = 3
 _DIGEST_BYTES = 16
 
 
@@ -100,7 +100,7 @@ class Database:
         from doctor.scan.forms import derive
 
         for number, pattern in enumerate(self.patterns):
-            self.forms.append(Form(b"", exact=False, literal=b""))
+            self.forms.append(Form(b"", exact=False))
             try:
                 form = derive(pattern.pattern)
                 self.regex(number)
@@ -113,12 +113,15 @@ class Database:
                 self._leave_out(number, "matches anything")
 
     def _leave_out(self, number: int, reason: str) -> None:
-        self.forms[number] = Form(b"", exact=False, literal=b"")
+        self.forms[number] = Form(b"", exact=False)
         self.problems.append(f"pattern {self.patterns[number].key} is left out: {reason}")
 
     def _dump(self, engine: HyperscanEngine) -> bytes:
         database, ruler = engine.dump()
-        forms = [[f.expression.decode("latin-1"), f.exact, f.literal.decode("latin-1")] for f in self.forms]
+        forms = [
+            [form.expression.decode("latin-1"), form.exact, [text.decode("latin-1") for text in form.texts]]
+            for form in self.forms
+        ]
         head = json.dumps([forms, self.problems, len(database)], separators=(",", ":")).encode()
         body = len(head).to_bytes(4, "little") + head + database + ruler
         return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() + body
@@ -134,7 +137,10 @@ class Database:
         except Exception:  # whatever is wrong with it, it is only a cache
             return None
         if not self.forms:
-            self.forms = [Form(e.encode("latin-1"), exact, literal.encode("latin-1")) for e, exact, literal in forms]
+            self.forms = [
+                Form(expression.encode("latin-1"), exact, tuple(text.encode("latin-1") for text in texts))
+                for expression, exact, texts in forms
+            ]
             self.problems = list(problems)
         return engine
 

@@ -147,7 +147,7 @@ class PlainEngine:
         self._searches = [
             (
                 number,
-                form.literal,
+                max(form.texts, key=len, default=b""),
                 re.compile(form.expression, re.IGNORECASE if pattern.ignore_case else 0),
                 flavour == "once" or (flavour == "sampled" and pattern.dense),
             )
@@ -162,8 +162,8 @@ class PlainEngine:
         text = bytes(data)
         lower = text.lower()
         found: Found = {}
-        for number, literal, form, single in self._searches:
-            if literal in lower and (match := form.search(text)):
+        for number, text_of_all, form, single in self._searches:
+            if text_of_all in lower and (match := form.search(text)):
                 found[number] = [match.end()] if single else [match.end() for match in form.finditer(text)]
         return found, False
 

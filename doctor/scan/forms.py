@@ -21,6 +21,7 @@ from doctor.scan.patterns import Form
 from doctor.scan.syntax import BOUNDARIES, EMPTY, Caseless, Chars, Either, Exactly, Node, Repeat, Sequence, read, single
 
 _STRONG = 10.0  # letters in a row, about; see Weight
+_SHORTEST_TEXT = 3
 _WIDE_COUNT = 8  # a counted repeat up to here stays within a part
 Weight = Callable[[str], float]
 
@@ -32,16 +33,16 @@ def derive(pattern: str) -> Form:
         re.error: the pattern does not parse.
     """
     tree = read(pattern)
+    texts = tuple(text.encode("latin-1") for text in dict.fromkeys(_texts(tree.root)) if len(text) >= _SHORTEST_TEXT)
     trimmed, boundary_lost = _trim(tree.root)
     exact = tree.exact and not boundary_lost
     core = _core(trimmed)
     if core is not None and core != trimmed:
         trimmed, exact = core, False
     exact = exact and not _vague(trimmed)
-    literal = max(_texts(trimmed), key=len, default="").encode("latin-1")
     if tree.ignore_case and trimmed != EMPTY:
         trimmed = Sequence((Caseless(trimmed),))
-    return Form(_emit(trimmed), exact, literal)
+    return Form(_emit(trimmed), exact, texts)
 
 
 def strength(pattern: str) -> float:

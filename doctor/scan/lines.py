@@ -76,6 +76,8 @@ class BlockLines:
         self.size = block.size
         if self.data.find(b"\x1b", 0, self.size) >= 0:
             self.data = _COLOUR.sub(b"", bytes(memoryview(self.data)[: self.size]))
+            if block.text[block.size - 1] != ord("\n") and not self.data.rpartition(b"\n")[2]:
+                self.data += b"\r"  # a last line of nothing but codes stays one
             self.size = len(self.data)
         self._context = context
         # Where the first line begins that begins in this block; what is before it is known to other blocks.

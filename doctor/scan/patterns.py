@@ -38,12 +38,12 @@ class Form:
     Attributes:
         expression: empty for a pattern that matches anything.
         exact: a line in which it is found is one that the pattern matches.
-        literal: text that is in every match, in lower case; the longest there is, perhaps empty.
+        texts: literal texts that are in every line that the pattern matches, in lower case.
     """
 
     expression: bytes
     exact: bool
-    literal: bytes
+    texts: tuple[bytes, ...] = ()
 
 
 def scan_form(pattern: str) -> bytes:
