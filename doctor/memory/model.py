@@ -207,6 +207,6 @@ def largest(value: PerLayer | None) -> int:
 
 
 def engine_build(values: Values) -> int | None:
-    """llama.cpp's build number out of ``b4598``; None for versions that count otherwise."""
+    """llama.cpp's build number out of ``b4598``, or as a program built on it says; None where nothing tells."""
     found = re.fullmatch(r"b(\d{3,6})", (values.text("engine.version") or "").strip())
-    return int(found[1]) if found else None
+    return int(found[1]) if found else values.integer("engine.base_build")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from doctor.memory.model import HyperParameters, Window, at, engine_build
@@ -58,3 +60,16 @@ def test_build_numbers(version: str | None, build: int | None) -> None:
 
 def test_a_list_that_is_too_short_goes_on_with_its_last_value() -> None:
     assert [at((8, 4), layer) for layer in range(3)] == [8, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("facts", "build"),
+    [
+        ({"engine.version": "b4598"}, 4598),
+        ({"engine.version": "v0.0.117", "engine.base_build": 4598}, 4598),
+        ({"engine.version": "0.5.0-dev"}, None),
+        ({}, None),
+    ],
+)
+def test_the_build_inside_of_a_product(facts: dict[str, Any], build: int | None) -> None:
+    assert engine_build(values(facts)) == build
