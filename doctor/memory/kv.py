@@ -66,7 +66,7 @@ class CacheShape:
             unified=values.flag("setting.kv_unified") or (build is not None and build <= 5912),
             type_k=type_k,
             type_v=type_v,
-            flash_attention=values.flag("setting.flash_attention") is not False,
+            flash_attention=_flash_attention(values, build),
             ubatch=min(values.integer("setting.ubatch") or 512, batch) or 1,
         )
         return replace(shape, padding=_padding(values, shape))
@@ -136,6 +136,14 @@ def kv_bytes_per_token(model: HyperParameters, shape: CacheShape) -> int:
         for layer in layers
         if not layer.windowed or shape.full_window
     )
+
+
+def _flash_attention(values: Values, build: int | None) -> bool:
+    """Off unless asked for while it was a switch (b6169, of August 2025, is before ``auto``); later used if possible."""
+    asked = values.flag("setting.flash_attention")
+    if asked is None and build is not None and build <= 6169 and values.text("setting.flash_attention") != "auto":
+        return False
+    return asked is not False
 
 
 def _padding(values: Values, shape: CacheShape) -> int:

@@ -197,8 +197,9 @@ def _device(device: Device, plan: Plan, *, last: bool) -> Place:
     elif plan.kv and plan.kv_on_devices and device.share:
         place.parts.append(Part("kv", round(plan.kv.bytes * device.share), "estimate"))
     _printed(place, device.buffers, ("repack", "state", "output", "compute", "host"))
-    if "compute" not in device.buffers and plan.compute and plan.compute.source == "estimate" and device.share:
-        place.parts.append(plan.compute)
+    if "compute" not in device.buffers and plan.compute and device.share:
+        # Of several devices the first that is refused its buffer ends it: the others need about as much.
+        place.parts.append(Part("compute", plan.compute.bytes, "estimate"))
     return place
 
 

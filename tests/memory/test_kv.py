@@ -222,3 +222,20 @@ def test_bytes_per_token_are_what_a_step_of_context_costs(model: HyperParameters
 def test_a_layer_without_v_is_not_padded() -> None:
     model = HyperParameters(layers=2, kv_lora_rank=512, k_width=576, v_width=512)
     assert kv_bytes(model, CacheShape(256, flash_attention=False)) == 2 * 576 * 2 * 256
+
+
+@pytest.mark.parametrize(
+    ("facts", "used"),
+    [
+        ({"engine.version": "b4598"}, False),
+        ({"engine.base_build": 4598, "engine.version": "v0.0.117"}, False),
+        ({"engine.version": "b4598", "setting.flash_attention": "on"}, True),
+        ({"engine.version": "b6169", "setting.flash_attention": "auto"}, True),
+        ({"engine.version": "b10107"}, True),
+        ({}, True),
+        ({"setting.flash_attention": "off"}, False),
+    ],
+)
+def test_flash_attention_was_a_switch(facts: dict[str, Any], used: bool) -> None:
+    shape = CacheShape.from_facts(values({"setting.context": 8192, **facts}))
+    assert shape is not None and shape.flash_attention is used
