@@ -139,7 +139,7 @@ def kv_bytes_per_token(model: HyperParameters, shape: CacheShape) -> int:
 
 
 def _flash_attention(values: Values, build: int | None) -> bool:
-    """Off unless asked for while it was a switch (b6169, of August 2025, is before ``auto``); later used if possible."""
+    """Off unless asked for while it was a switch (b6169, of August 2025, still has it); later used if possible."""
     asked = values.flag("setting.flash_attention")
     if asked is None and build is not None and build <= 6169 and values.text("setting.flash_attention") != "auto":
         return False
