@@ -17,8 +17,9 @@ from doctor.read.magic import COMPRESSION
 from doctor.read.streams import Chunks
 
 _PIECE_BYTES = 1024 * 1024
+_SLICE_BYTES = 16 * 1024
 # A zstandard block of four bytes can stand for 128 KiB, and its decoder knows no upper bound: small bites.
-_ZSTD_BITE_BYTES = 1024
+_ZSTD_BITE_BYTES = 512
 _DAMAGED_HINT = "copy it again, or unpack what can be saved and name that"
 
 _MOST_MAGIC_BYTES = 10
@@ -75,8 +76,8 @@ def metered(chunks: Chunks, meter: Meter) -> Chunks:
 def _unpack(chunks: Chunks, make: Callable[[], Decoder], magic: tuple[bytes, ...]) -> Chunks:
     decoder: Decoder | None = make()
     carry = b""
-    for chunk in chunks:
-        data, carry = carry + chunk, b""
+    for slice_ in _slices(chunks):
+        data, carry = carry + slice_, b""
         while True:
             if decoder is None:  # between two packed streams; xz and tapes pad with zeros
                 data = data.lstrip(b"\0")
@@ -89,7 +90,7 @@ def _unpack(chunks: Chunks, make: Callable[[], Decoder], magic: tuple[bytes, ...
             try:
                 piece = decoder.decompress(data, _PIECE_BYTES)
             except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError) as error:
-                raise Unreadable(f"damaged: {error}", _DAMAGED_HINT) from error
+                raise Unreadable(f"damaged: {str(error).rpartition('data: ')[2]}", _DAMAGED_HINT) from error
             if piece:
                 yield piece
             data = b""
@@ -101,6 +102,13 @@ def _unpack(chunks: Chunks, make: Callable[[], Decoder], magic: tuple[bytes, ...
                 break
     if decoder is not None:
         raise Unreadable("cut short: it ends in the middle of the packed data", "what is there was read; copy it again")
+
+
+def _slices(chunks: Chunks) -> Chunks:
+    """Where the data are damaged, a decoder keeps back what it made of all that it was given: so it gets little."""
+    for chunk in chunks:
+        for at in range(0, len(chunk), _SLICE_BYTES):
+            yield chunk[at : at + _SLICE_BYTES]
 
 
 def _decoder(compression: str, limits: Limits) -> Decoder:

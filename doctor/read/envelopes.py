@@ -22,6 +22,7 @@ _FIRST = tuple(bytes([char]) for char in b"{_0123456789d\x1e")
 _LINE_BYTES = 8 * 1024 * 1024  # a longer "line" is passed on in pieces, as it is
 _JOINED_BYTES = 1024 * 1024
 _STREAMS = 64
+_decode = json.JSONDecoder().raw_decode  # does not look for an encoding, as json.loads does on every line
 
 
 class Unwrapper(ABC):
@@ -109,14 +110,18 @@ class LineUnwrapper(Unwrapper):
     @abstractmethod
     def line(self, line: bytes, number: int) -> None: ...
 
+    def take(self, lines: list[bytes], first: int) -> None:
+        for number, line in enumerate(lines, first):
+            self.line(line, number)
+
     def feed(self, data: bytes) -> None:
         data = self._carry + data if self._carry else data
         cut = data.rfind(b"\n") + 1
         self._carry = data[cut:]
         if cut:
-            for line in data[: cut - 1].split(b"\n"):
-                self._number += 1
-                self.line(line, self._number)
+            lines = data[: cut - 1].split(b"\n")
+            self.take(lines, self._number + 1)
+            self._number += len(lines)
         if len(self._carry) > _LINE_BYTES:
             self._put(self._number + 1, b"", self._carry)
             self._carry = b""
@@ -136,38 +141,38 @@ class Docker(LineUnwrapper):
     _SPLIT_BYTES: ClassVar = 16_000  # 16 KiB, less what a character that was cut in two may cost
     _SPLIT_SECONDS: ClassVar = 0.05
 
+    # An entry as nearly all are: a whole line, no escapes but the simple ones.
+    _PLAIN: ClassVar = re.compile(
+        rb'\{"log":"([^"\\]*(?:\\["tr][^"\\]*)*)\\n","stream":"(?:stdout|stderr)","time":"([^"\\]*)"\}\r?\Z'
+    )
+
     @classmethod
     def fits(cls, line: bytes) -> bool:
         if line.startswith(b'{"log":"'):
             return True
         return line.startswith(b"{") and all(key in line for key in (b'"log":', b'"stream":', b'"time":'))
 
-    def line(self, line: bytes, number: int) -> None:
-        end = line.find(b'","stream":"', 8) if line.startswith(b'{"log":"') else -1
-        text, slash = line[8:end], line.find(b"\\", 8, max(end, 0))
-        if end < 0 or (slash >= 0 and slash != end - 2):
-            self._slow(line, number)
-            return
-        at = line.rfind(b'"time":"')
-        time = line[at + 8 : line.find(b'"', at + 8)] if at > 0 else b""
-        stream = line[end + 12 : end + 18]
-        if slash >= 0 and text.endswith(b"\\n"):
-            self._entry(number, text[:-2], stream, time, ends=True)
-        elif slash >= 0:
-            self._slow(line, number)
-        else:
-            self._entry(number, text, stream, time, ends=False)
+    def take(self, lines: list[bytes], first: int) -> None:
+        match, bare, out, numbers = self._PLAIN.match, self._bare, self._out.append, self._numbers.append
+        for number, line in enumerate(lines, first):
+            found = None if self._open else match(line)
+            if found is None:
+                self.line(line, number)
+                continue
+            text, time = found.groups()
+            if b"\\" in text:
+                text = text.replace(b'\\"', b'"').replace(b"\\t", b"\t").replace(b"\\r", b"\r")
+            out(text if bare else b"%b %b" % (time, text))
+            numbers(number)
 
-    def _slow(self, line: bytes, number: int) -> None:
+    def line(self, line: bytes, number: int) -> None:
         entry = parse_json(line)
         text = entry.get("log") if entry else None
         if entry is None or not isinstance(text, str):
             self._put(number, b"", line)
             return
-        ends = text.endswith("\n")
-        stream, time = str(entry.get("stream")).encode("utf-8", "replace"), str(entry.get("time") or "")
-        text_bytes = text.removesuffix("\n").encode("utf-8", "replace")
-        self._entry(number, text_bytes, stream, time.encode("utf-8", "replace")[:40], ends=ends)
+        stream, time = (str(entry.get(key) or "").encode("utf-8", "replace")[:40] for key in ("stream", "time"))
+        self._entry(number, text.removesuffix("\n").encode("utf-8", "replace"), stream, time, ends=text.endswith("\n"))
 
     def _entry(self, number: int, text: bytes, stream: bytes, time: bytes, *, ends: bool) -> None:
         prefix = time + b" " if time else b""
@@ -200,23 +205,30 @@ class Cri(LineUnwrapper):
     def fits(cls, line: bytes) -> bool:
         return cls._ENTRY.match(line) is not None
 
+    def take(self, lines: list[bytes], first: int) -> None:
+        match, bare, out, numbers = self._ENTRY.match, self._bare, self._out.append, self._numbers.append
+        for number, line in enumerate(lines, first):
+            found = None if self._open else match(line)
+            if found is None or found[3] == b"P":
+                self.line(line, number)
+                continue
+            text = line[found.end() :]
+            out(text if bare else b"%b %b" % (found[1], text))
+            numbers(number)
+
     def line(self, line: bytes, number: int) -> None:
         found = self._ENTRY.match(line)
         if not found:
             self._put(number, b"", line)
             return
         time, stream, tag = found.groups()
-        text = line[found.end() :]
-        if tag == b"F" and stream not in self._open:
-            self._put(number, time + b" ", text)
-        else:
-            self._join(stream, number, time + b" ", text, ends=tag == b"F")
+        self._join(stream, number, time + b" ", line[found.end() :], ends=tag == b"F")
 
 
 def parse_json(line: bytes) -> dict[str, Any] | None:
     """The object on a line; None for anything else."""
     try:
-        entry = json.loads(line)
+        entry, _ = _decode(line.decode("utf-8", "replace").strip())
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

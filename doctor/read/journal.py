@@ -6,7 +6,6 @@ Both are documented at https://systemd.io/JOURNAL_EXPORT_FORMATS/, the fields in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,72 +15,70 @@ from doctor.read.lines import LineMap
 _FIELD_BYTES = 1024 * 1024  # of longer fields (core dumps) nothing is kept
 _LEFT_OUT = b"[over 4096 bytes and left out here: journalctl --all keeps it]"
 _FIELD = re.compile(rb"[A-Z0-9_]{1,64}")
-_WANTED = frozenset(
-    [
-        *(b"MESSAGE", b"__REALTIME_TIMESTAMP", b"_HOSTNAME", b"SYSLOG_IDENTIFIER", b"_COMM", b"_SYSTEMD_UNIT"),
-        *(b"_PID", b"SYSLOG_PID", b"_LINE_BREAK", b"_STREAM_ID", b"CONTAINER_ID", b"CONTAINER_PARTIAL_MESSAGE"),
-    ]
-)
-
-
-class _Stamp:
-    """Microseconds since 1970 as text, as ``journalctl -o short-iso-precise --utc`` has it."""
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._text = b""
-
-    def __call__(self, microseconds: bytes) -> bytes:
-        if not microseconds.isdigit() or len(microseconds) > 18:
-            return b""
-        second, rest = divmod(int(microseconds), 1_000_000)
-        if second != self._second:
-            try:
-                self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-            except (ValueError, OverflowError, OSError):
-                return b""
-            self._second = second
-        return b"%s.%06d+00:00" % (self._text, rest)
-
-
-def _prefix(field: Callable[[bytes], bytes], stamp: _Stamp) -> bytes:
-    """``time host program[process]: ``, with the names that journalctl prints."""
-    program = field(b"SYSLOG_IDENTIFIER") or field(b"_COMM") or field(b"_SYSTEMD_UNIT") or b"unknown"
-    process = field(b"_PID") or field(b"SYSLOG_PID")
-    words = [stamp(field(b"__REALTIME_TIMESTAMP")), field(b"_HOSTNAME")]
-    head = b" ".join(word[:256].replace(b"\n", b" ") for word in (*words, program) if word)
-    return b"%s[%s]: " % (head, process[:20]) if process.isdigit() else head + b": "
-
-
-def _goes_on(field: Callable[[bytes], bytes]) -> bytes:
-    """Of which stream an entry is a piece whose line goes on; empty if it ends there.
-
-    journald splits lines at ``LineMax=``, Docker's journald driver at 16 KiB.
-    """
-    if field(b"_LINE_BREAK") == b"line-max":
-        return field(b"_STREAM_ID") or field(b"_PID")
-    return field(b"CONTAINER_ID") if field(b"CONTAINER_PARTIAL_MESSAGE") == b"true" else b""
+_TEXT_ENTRY = re.compile(rb"(?:[A-Z0-9_]{1,64}=[^\n]*+\n)++(?=\n)")
+_WHO = ("_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "_SYSTEMD_UNIT", "_PID", "SYSLOG_PID")
+_PIECES = ("_LINE_BREAK", "CONTAINER_PARTIAL_MESSAGE", "_STREAM_ID", "CONTAINER_ID")
+_WHO_BYTES = tuple(name.encode() for name in _WHO)
+_PIECES_BYTES = tuple(name.encode() for name in _PIECES)
+_WANTED = frozenset([b"MESSAGE", b"__REALTIME_TIMESTAMP", *_WHO_BYTES, *_PIECES_BYTES])
+_MOST_PROGRAMS = 1000
 
 
 class _Entries(Unwrapper):
-    """What both formats have in common."""
+    """What both formats have in common: an entry becomes ``time host program[process]: message``."""
 
     def __init__(self, *, bare: bool, lines: LineMap) -> None:
         super().__init__(bare=bare, lines=lines)
-        self._stamp = _Stamp()
+        self._second, self._time = -1, b""
+        self._programs: dict[Any, bytes] = {}
 
-    def _entry(self, number: int, message: bytes, field: Callable[[bytes], bytes]) -> None:
-        prefix = b"" if self._bare else _prefix(field, self._stamp)
-        stream = _goes_on(field)
-        if stream:
-            self._join(stream, number, prefix, message, ends=False)
-            return
-        if self._open:
-            for key in (field(b"_STREAM_ID"), field(b"CONTAINER_ID"), field(b"_PID")):
-                if key in self._open:
-                    self._join(key, number, prefix, message, ends=True)
-                    return
-        self._put(number, prefix, message)
+    def _entry(self, number: int, message: bytes, stamp: Any, who: tuple[Any, ...], pieces: tuple[Any, ...]) -> None:
+        """Puts an entry, or the piece of a line that it is.
+
+        journald splits lines at ``LineMax=``, Docker's journald driver at 16 KiB; the last piece is not marked.
+
+        Args:
+            who, pieces: the fields of those names, None where there is none.
+        """
+        prefix = b"" if self._bare else self._stamp(stamp) + self._program(who)
+        line_break, partial, stream, container = pieces
+        if line_break and _value(line_break) == b"line-max":
+            self._join(str(stream), number, prefix, message, ends=False)
+        elif partial and _value(partial) == b"true":
+            self._join(str(container), number, prefix, message, ends=False)
+        elif self._open and (key := next((key for key in (str(stream), str(container)) if key in self._open), None)):
+            self._join(key, number, prefix, message, ends=True)
+        else:
+            self._put(number, prefix, message)
+
+    def _stamp(self, microseconds: Any) -> bytes:
+        """As ``journalctl -o short-iso-precise --utc`` has it, with a blank behind."""
+        try:
+            second, rest = divmod(int(microseconds), 1_000_000)
+            if second != self._second:
+                self._time = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+                self._second = second
+        except (TypeError, ValueError, OverflowError, OSError):  # not a time
+            return b""
+        return b"%b.%06d+00:00 " % (self._time, rest)
+
+    def _program(self, who: tuple[Any, ...]) -> bytes:
+        """``host program[process]: ``, with the names that journalctl prints."""
+        try:
+            if (known := self._programs.get(who)) is not None:
+                return known
+        except TypeError:  # a field with several values
+            return self._program(tuple(_value(field) for field in who))
+        host, identifier, command, unit, pid, syslog_pid = (
+            _value(field or b"")[:256].replace(b"\n", b" ") for field in who
+        )
+        process = pid or syslog_pid
+        text = (host + b" " if host else b"") + (identifier or command or unit or b"unknown")
+        text += b"[%b]: " % process if process.isdigit() else b": "
+        if len(self._programs) >= _MOST_PROGRAMS:
+            self._programs.clear()
+        self._programs[who] = text
+        return text
 
 
 class JournalJson(_Entries, LineUnwrapper):
@@ -104,19 +101,18 @@ class JournalJson(_Entries, LineUnwrapper):
         if "MESSAGE" not in entry:
             return
         message = entry["MESSAGE"]
-        self._entry(number, _LEFT_OUT if message is None else _value(message), _of(entry))
+        get = entry.get
+        self._entry(
+            number,
+            _LEFT_OUT if message is None else _value(message),
+            entry["__REALTIME_TIMESTAMP"],
+            tuple([get(name) for name in _WHO]),
+            tuple([get(name) for name in _PIECES]),
+        )
 
 
 def _json(line: bytes) -> bytes:
     return line.lstrip(b"\x1e").removeprefix(b"data: ")
-
-
-def _of(entry: dict[str, Any]) -> Callable[[bytes], bytes]:
-    def field(name: bytes) -> bytes:
-        value = entry.get(name.decode("ascii"))
-        return value.encode("utf-8", "replace") if isinstance(value, str) else _value(value)
-
-    return field
 
 
 def _value(value: Any) -> bytes:
@@ -130,7 +126,7 @@ def _single(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "replace")
     try:
-        return bytes(value) if isinstance(value, list) else b""
+        return bytes(value) if isinstance(value, (list, bytes)) else b""
     except (TypeError, ValueError):  # not bytes
         return b""
 
@@ -155,6 +151,10 @@ class JournalExport(_Entries):
         data = self._rest + data
         at = self._skip(data)
         while at < len(data):
+            if not self._fields and not self._in_long_line and (entry := _TEXT_ENTRY.match(data, at)):
+                self._text_entry(data[at : entry.end() - 1])
+                at = entry.end() + 1
+                continue
             end = data.find(b"\n", at)
             if end < 0:
                 break
@@ -199,6 +199,23 @@ class JournalExport(_Entries):
         self._number += data.count(b"\n", 0, size)
         return size
 
+    def _text_entry(self, text: bytes) -> None:
+        """A whole entry of ``NAME=text`` lines, as nearly all are."""
+        place = text.find(b"\nMESSAGE=")
+        lines = text.split(b"\n")
+        if place < 0 or text.startswith(b"MESSAGE=") or text.find(b"\nMESSAGE=", place + 1) > 0:
+            for line in lines:  # without a message, or with several
+                self._text_field(line)
+                self._number += 1
+            self._finish()
+        else:
+            get = dict([line.split(b"=", 1) for line in lines]).get
+            number = self._number + text.count(b"\n", 0, place) + 1
+            who, pieces = tuple([get(name) for name in _WHO_BYTES]), tuple([get(name) for name in _PIECES_BYTES])
+            self._entry(number, get(b"MESSAGE") or b"", get(b"__REALTIME_TIMESTAMP"), who, pieces)
+            self._number += len(lines)
+        self._number += 1  # the empty line
+
     def _text_field(self, line: bytes) -> None:
         name, equals, value = line.partition(b"=")
         if self._in_long_line:
@@ -216,6 +233,7 @@ class JournalExport(_Entries):
 
     def _finish(self) -> None:
         if messages := self._fields.get(b"MESSAGE"):
-            fields = self._fields
-            self._entry(self._message_line, b"\n".join(messages), lambda name: fields.get(name, [b""])[0])
+            get = {name: values[0] for name, values in self._fields.items()}.get
+            who, pieces = tuple([get(name) for name in _WHO_BYTES]), tuple([get(name) for name in _PIECES_BYTES])
+            self._entry(self._message_line, b"\n".join(messages), get(b"__REALTIME_TIMESTAMP"), who, pieces)
         self._fields, self._message_line = {}, 0
