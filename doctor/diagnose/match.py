@@ -30,6 +30,7 @@ class Candidate:
         run: the run that the primary hit lies in; None for a line outside of any run.
         evidence: (signature, hit) in the order of the rule's signatures, primary first.
         steps_down: how far confidence is lowered by what is not known of engine and version.
+        unseen_wrapper: the rule is about a product that may stand around the engine, but was not seen.
         count: how often the primary signature was seen in that run.
     """
 
@@ -40,6 +41,7 @@ class Candidate:
     holds: bool = True
     missing: frozenset[str] = frozenset()
     steps_down: int = 0
+    unseen_wrapper: bool = False
     strengthened: bool = False
     count: int = 1
     conditions: int = 0
@@ -181,7 +183,8 @@ def _try(rule: CompiledRule, at: tuple[str, Observation] | None, run: Run | None
         truth is True,
         truth.missing if isinstance(truth, Unknown) else frozenset(),
         steps,
-        strong,
+        unseen_wrapper=_is_unseen(rule, run),
+        strengthened=strong,
         conditions=_conditions(rule.match),
     )
 
@@ -229,6 +232,12 @@ def engine_applies(rule: CompiledRule, run: Run | None, ground: Ground) -> tuple
         if step is not None:
             cost = step if cost is None else min(cost, step)
     return cost is not None, cost or 0
+
+
+def _is_unseen(rule: CompiledRule, run: Run | None) -> bool:
+    """Whether the rule is about a product that was not seen, where another is known to run."""
+    names = {entry["name"] for entry in rule.engines}
+    return bool(names) and run is not None and bool(run.engines) and names.isdisjoint(run.engines)
 
 
 def _version_fits(entry: dict[str, Any], run: Run) -> bool | None:

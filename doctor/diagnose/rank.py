@@ -45,7 +45,7 @@ def judge(candidates: list[Candidate]) -> list[Judged]:
     causes = [j for j in judged if j.candidate.rule.kind is Kind.CAUSE and not j.recovered and _weighty(j)]
     wrappers = [j for j in judged if j.candidate.rule.kind is Kind.WRAPPER and not j.recovered]
     certain = [j for j in causes if j.candidate.holds]
-    explained = {name for j in certain or causes for name in j.candidate.rule.explains}
+    explained = _explained(certain or causes)
     order = sorted(causes, key=lambda j: (j.candidate.rule.id in explained, *_weight(j)))
     root = order[0] if order else None
     if wrappers and (root is None or (not root.candidate.holds and root.candidate.steps_down)):
@@ -73,16 +73,30 @@ def _shadowed(other: Judged, root: Judged) -> bool:
     return bool(lines) and lines <= {(hit.source, hit.number) for _, hit in root.candidate.evidence}
 
 
+def _explained(causes: list[Judged]) -> set[str]:
+    """Rules that these causes take for their symptoms. One about a product that was not seen explains only what
+    no engine's own rule says."""
+    return {
+        name
+        for cause in causes
+        for name in cause.candidate.rule.explains
+        if not cause.candidate.unseen_wrapper
+        or not any(other.candidate.rule.engines for other in causes if other.candidate.rule.id == name)
+    }
+
+
 def _weighty(judged: Judged) -> bool:
     """A cause below `major` never makes a run fail: it is advice."""
     return judged.candidate.rule.severity.rank >= Severity.MAJOR.rank
 
 
-def _weight(judged: Judged) -> tuple[bool, int, int, tuple[int, int]]:
-    """Sorts: certain before possible, graver, more specific (an unknown version costs a step of it), earlier."""
+def _weight(judged: Judged) -> tuple[bool, bool, int, int, tuple[int, int]]:
+    """Sorts: certain before possible, products that were seen before those that may be there, graver, more specific (an
+    unknown version costs a step of it), earlier."""
     candidate = judged.candidate
     return (
         not candidate.holds,
+        candidate.unseen_wrapper,
         -candidate.rule.severity.rank,
         candidate.steps_down - specificity(candidate),
         candidate.line,

@@ -181,10 +181,10 @@ def _split(source: ScannedSource, observations: list[Observation], book: RuleBoo
         # What stands before the first start marker is the tail of a life that the log no longer holds; a few lines
         # of launcher output are not: they belong to the run that they start.
         edges = lines or [1]
-        if edges[0] > 1 and not _ended_before(observations, edges[0], book):
-            edges = [1, *edges[1:]]
-        elif edges[0] > 1:
+        if edges[0] > 1 and _lived_before(observations, edges[0], is_wrapper, book):
             edges = [1, *edges]
+        elif edges[0] > 1 and not (runs and not is_wrapper):  # a product's own lines stand before its engine starts
+            edges = [1, *edges[1:]]
         for begin, following in zip(edges, [*edges[1:], last + 1], strict=True):
             end = max(following - 1, begin)
             runs.append(Run("", source.index, source.path, source.node, begin, end, is_wrapper=is_wrapper))
@@ -204,14 +204,16 @@ def _speaks(observations: list[Observation], book: RuleBook, *, wrapper: bool) -
     return False
 
 
-def _ended_before(observations: list[Observation], line: int, book: RuleBook) -> bool:
-    """Whether a life ends, or shows work, before ``line``."""
+def _lived_before(observations: list[Observation], line: int, is_wrapper: bool, book: RuleBook) -> bool:
+    """Whether a life of an engine (or of a wrapper) ends, or shows work, before ``line``."""
     for observation in observations:
         if observation.number >= line:
             return False
         place = _section(observation)
-        if place and place[1] == "markers" and book.dialects[place[0]]["markers"][place[2]]["means"] != "loading":
-            return True
+        if place and place[1] == "markers":
+            dialect = book.dialects[place[0]]
+            if (dialect["kind"] == "wrapper") == is_wrapper and dialect["markers"][place[2]]["means"] != "loading":
+                return True
     return False
 
 
