@@ -51,7 +51,7 @@ def format_size(count: float) -> str:
 
 
 def format_size_both(count: float) -> str:
-    """GiB with decimal GB beside it, as vendors and shops give large ones: ``"664.0 GiB (713 GB)"``; small ones as is."""
+    """GiB with decimal GB beside it for large ones, as vendors give them: ``"664.0 GiB (713 GB)"``."""
     if abs(count) < 10 * GIB:
         return format_size(count)
     return f"{format_size(count)} ({count / 1000**3:.0f} GB)"

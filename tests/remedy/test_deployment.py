@@ -22,7 +22,8 @@ def test_a_flag_replaces_its_other_spelling_in_place() -> None:
 
 
 def test_a_flag_with_equals_sign_is_one_word() -> None:
-    after = deployment("llama-server", "--ctx-size=65536", "-v").apply([{"kind": "set_flag", "flag": "-c", "value": "512"}])
+    before = deployment("llama-server", "--ctx-size=65536", "-v")
+    after = before.apply([{"kind": "set_flag", "flag": "-c", "value": "512"}])
     assert after.words == ("llama-server", "-c", "512", "-v")
 
 
