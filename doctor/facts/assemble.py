@@ -55,7 +55,7 @@ def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str
             _command_facts(command, origin, options, facts)
         for env in given.env_files:
             _env_facts(env, options, facts)
-        _defaults(options, facts)
+        _defaults(options, run, facts)
     for env in given.env_files:
         _env_facts(env, (), node)
     return sets, node
@@ -159,9 +159,23 @@ def _env_facts(env: EnvFile, options: Sequence[KnownOption], facts: FactSet) -> 
         facts.add(fact)
 
 
-def _defaults(options: Sequence[KnownOption], facts: FactSet) -> None:
+def _defaults(options: Sequence[KnownOption], run: Run, facts: FactSet) -> None:
+    version = run.versions.get(run.engine or "")
     for option in options:
-        if option.default is not None:
+        if option.default is not None and _is_of(option, version):
             facts.add(
                 Fact(option.setting, option.default, Origin("engine default", None, Layer.DEFAULT)), first_wins=True
             )
+
+
+def _is_of(option: KnownOption, version: str | None) -> bool:
+    """Whether the engine's version has the option as listed; a version that isn't known or ordered has it."""
+    bounds = [f"{sign}{bound}" for sign, bound in ((">=", option.since), ("<", option.until)) if bound]
+    if not bounds or version is None:
+        return True
+    from doctor.versions import Version
+
+    try:
+        return Version.parse(version).within(",".join(bounds)) is not False
+    except ValueError:
+        return True

@@ -124,6 +124,8 @@ def describe(action: dict[str, Any]) -> str:
     if kind in {"upgrade", "downgrade"}:
         where = " on every node" if action.get("scope") == "every_node" else ""
         return f"{kind} {action['product']} to {action['to']}{where}"
+    if kind == "resize" and "quantisation" in action["resource"]:
+        return "use another model file" + (f", of about {_amount(action['to'], action)}" if "to" in action else "")
     if kind == "resize":
         return f"resize {action['resource']}" + (f" to {_amount(action['to'], action)}" if "to" in action else "")
     if kind == "free_resource":

@@ -142,7 +142,7 @@ class _Report:
             self.title("Why")
             self.say(finding.explanation, indent=2)
             self.gap()
-        sums = [item for item in finding.computed if self.verbose or not _NAME.fullmatch(item.expression)]
+        sums = [item for item in finding.computed if self.verbose or _is_a_sum(item)]
         if sums:
             self.title("Arithmetic")
             units = {item.name: item.unit for item in finding.computed}
@@ -293,6 +293,12 @@ def _headliner(document: Diagnosis) -> RunEntry | None:
     services = [run for run in judged if run.engine.product != "rpc-server"] or judged
     ill = [run for run in services if run.outcome.bad or run.outcome is Outcome.DEGRADED]
     return next(iter(ill or services), None)
+
+
+def _is_a_sum(item: Computed) -> bool:
+    """Worth showing unasked: a number that was computed, not another name for a fact, a word or a yes."""
+    is_number = isinstance(item.value, (int, float)) and not isinstance(item.value, bool)
+    return is_number and not _NAME.fullmatch(item.expression)
 
 
 def quantity(value: Any, unit: str) -> str:

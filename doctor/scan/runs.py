@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # The relative clock of llama.cpp since 2026: minutes.seconds.milliseconds.microseconds, then the level.
 _CLOCK = re.compile(r"(?:^|\s)(\d+)\.(\d{2})\.(\d{3})\.(\d{3}) [A-Z] ")
 _CLOCK_FALL_SECONDS = 1.0
+_ENVELOPE_CHARS = 240
 
 
 @dataclass(slots=True)
@@ -130,6 +131,8 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
             _recognise(run, book)
             run.markers = _markers(run, book)
         _name_the_nameless(runs)
+        for run in runs:
+            _name_processes(run, book)
         timeline.runs += runs
     _set_aside_strangers(timeline)
     for number, run in enumerate(timeline.runs, 1):
@@ -279,6 +282,19 @@ def _run_at(runs: list[Run], observation: Observation, book: RuleBook) -> Run | 
     inner = [run for run in here if not run.is_wrapper]
     outer = [run for run in here if run.is_wrapper]
     return next(iter([*outer, *inner] if kind == "wrapper" else [*inner, *outer]), None)
+
+
+def _name_processes(run: Run, book: RuleBook) -> None:
+    """Which process says what, where a line says so (a pid, a rank, a worker): events aren't pieced together across."""
+    patterns = [text for engine in run.engines for text in book.dialects.get(engine, {}).get("procs", [])]
+    if not patterns:
+        return
+    compiled = [re.compile(pattern) for pattern in patterns]
+    for observation in run.observations:
+        if observation.key.startswith("r:"):
+            head = observation.line.text[:_ENVELOPE_CHARS]
+            found = next((match for pattern in compiled if (match := pattern.search(head))), None)
+            observation.proc = found["proc"] if found else None
 
 
 def _name_the_nameless(runs: list[Run]) -> None:
