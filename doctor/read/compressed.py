@@ -65,12 +65,15 @@ def inflated(chunks: Chunks, method: int, meter: Meter) -> Chunks:
 
 
 def metered(chunks: Chunks, meter: Meter) -> Chunks:
-    """Raises ``Unreadable`` when more comes than the meter allows."""
+    """Raises ``Unreadable`` behind what the meter allows."""
     position = 0
     for chunk in chunks:
-        position += len(chunk)
-        meter.reached(position)
+        allowed = meter.allow(position, len(chunk))
+        if allowed < len(chunk):
+            yield chunk[:allowed]
+            raise meter.refusal()
         yield chunk
+        position += allowed
 
 
 def _unpack(chunks: Chunks, make: Callable[[], Decoder], magic: tuple[bytes, ...]) -> Chunks:

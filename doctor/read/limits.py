@@ -62,14 +62,9 @@ class Budget:
         limits = self.limits
         return min(limits.total_bytes, max(limits.free_bytes, limits.ratio * self.input_bytes))
 
-    def take(self, size: int) -> None:
-        """Raises ``Unreadable`` when there is not so much left."""
-        if self.used + size > self.allowed:
-            raise Unreadable(
-                f"expands to more than {self.allowed // MIB} MiB: the rest was left out",
-                "an archive bomb or a very repetitive log: unpack it yourself and name the file",
-            )
-        self.used += size
+    @property
+    def left(self) -> int:
+        return self.allowed - self.used
 
 
 @dataclass(slots=True)
@@ -79,14 +74,19 @@ class Meter:
     budget: Budget
     most: int = field(default=0)
 
-    def reached(self, position: int) -> None:
-        """Raises ``Unreadable`` when the member is bigger than one may be."""
-        if position <= self.most:
-            return
-        if position > self.budget.limits.member_bytes:
-            raise Unreadable(
-                f"expands to more than {self.budget.limits.member_bytes // MIB} MiB: the rest was left out",
-                "unpack it yourself and name the part that matters",
-            )
-        self.budget.take(position - self.most)
-        self.most = position
+    def allow(self, position: int, size: int) -> int:
+        """How many of the ``size`` bytes from ``position`` on may still come."""
+        end = min(position + size, self.budget.limits.member_bytes, self.most + self.budget.left)
+        if end > self.most:
+            self.budget.used += end - self.most
+            self.most = end
+        return max(0, min(end - position, size))
+
+    def refusal(self) -> Unreadable:
+        """What to say when not all may come."""
+        if self.most >= self.budget.limits.member_bytes:
+            bound, hint = self.budget.limits.member_bytes, "unpack it yourself and name the part that matters"
+        else:
+            hint = "an archive bomb or a very repetitive log: unpack it yourself and name the file"
+            bound = self.budget.allowed
+        return Unreadable(f"expands to more than {bound // MIB} MiB: the rest was left out", hint)

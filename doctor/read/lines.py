@@ -6,6 +6,7 @@ in a hundred bytes or so for a block of text, so it stays small however long the
 
 from __future__ import annotations
 
+import re
 import zlib
 from array import array
 from bisect import bisect_right
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from doctor.vocabulary.document import Diagnosis
+
+_PLACE = re.compile(r"(?P<path>.+):(?P<line>\d+)(?P<remark>(?: \(.*\))?)")
 
 
 class LineMap:
@@ -75,8 +78,11 @@ def restore(document: Diagnosis, maps: Mapping[str, LineMap]) -> None:
         return maps[path].line(number) if path in maps else number
 
     def place(text: str) -> str:
-        path, colon, number = text.rpartition(":")
-        return f"{path}:{line(path, int(number))}" if colon and number.isdecimal() and path in maps else text
+        """``path:line``, also with a remark behind it."""
+        found = _PLACE.fullmatch(text)
+        if not found or found["path"] not in maps:
+            return text
+        return f"{found['path']}:{line(found['path'], int(found['line']))}{found['remark']}"
 
     for finding in document.findings:
         for evidence in finding.evidence:
