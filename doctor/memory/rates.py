@@ -51,7 +51,9 @@ def rates(plan: Plan) -> Rates:
         batch = plan.shape.ubatch if plan.shape else None
         touched = round(routed * expert_share(model, batch)) if batch and model.experts_used else None
         return Rates(resident, token, round(routed * share), touched, batch)
-    return Rates(resident, token, round(token * resident / weights))
+    # Beside devices the token embedding stays in host memory, of which a token reads one row.
+    read = max(resident - embedding_bytes(model), 0) if on_devices else resident
+    return Rates(resident, token, round(token * read / weights) or None)
 
 
 def experts_on_host(values: Values) -> bool:
