@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import patternset
 
 from doctor.scan.blocks import Blocks
+from doctor.scan.collect import FULL_BLOCKS, PIECE_BYTES
 from doctor.scan.database import Database
 from doctor.scan.engines import LINES_A_MARK
 from doctor.scan.patterns import Pattern
@@ -60,23 +61,30 @@ def scan_pass(path: Path, database: Database, workers: int) -> dict[str, Any]:
 
 
 def bare_pass(path: Path, database: Database, workers: int, count: str) -> dict[str, Any]:
-    """The same file in the same blocks with the same database, flags and number of workers, and nothing else:
-    newlines are counted, the callback is empty."""
+    """The same file in the same blocks with the same compiled patterns, flags and number of workers, and nothing else:
+    newlines are counted, the callback is empty. As in the scanner, dense patterns are searched for in the same pieces.
+    """
     import hyperscan
 
-    database.searcher("sampled")
-    engine = database._engines["sampled"]
-    compiled = engine.database  # type: ignore[attr-defined]
+    for flavour in ("rare", "dense"):
+        database.searcher(flavour)
+    rare = database._engines["rare"]
+    compiled = rare.database  # type: ignore[attr-defined]
+    dense = getattr(database._engines["dense"], "database", None)  # none where no pattern is dense
     newlines: list[int] = []
 
     def work(blocks: Blocks) -> None:
         scratch = hyperscan.Scratch(compiled)
-        marks = engine.searcher().marks
+        dense_scratch = hyperscan.Scratch(dense) if dense else None
+        marks = rare.searcher().marks
         buffer = bytearray(blocks.block_bytes)
         total = 0
         while (block := blocks.take(buffer)) is not None:
             with memoryview(block.text) as view, view[: block.size] as data:
                 compiled.scan(data, match_event_handler=lambda *_: None, scratch=scratch)
+                if dense:
+                    some = data if block.number < FULL_BLOCKS or block.final else data[:PIECE_BYTES]
+                    dense.scan(some, match_event_handler=lambda *_: None, scratch=dense_scratch)
                 if count == "hyperscan":
                     found = marks(data)
                     total += LINES_A_MARK * len(found) + buffer.count(b"\n", found[-1] if found else 0, block.size)
@@ -112,7 +120,8 @@ def main() -> None:
     if arguments.unsampled:
         chosen = [replace(pattern, dense=False) for pattern in chosen]
     database = Database(chosen)
-    database.searcher("sampled")
+    for flavour in ("rare", "once", "dense"):
+        database.searcher(flavour)
     if arguments.kind == "scan":
         result = scan_pass(arguments.file, database, arguments.workers)
     else:

@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import BinaryIO
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 OVERLAP_BYTES = 64 * 1024
 
 

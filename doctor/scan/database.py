@@ -23,7 +23,7 @@ from doctor.scan.patterns import Form, Pattern
 if TYPE_CHECKING:
     from types import ModuleType
 
-_FORMAT = 3
+_FORMAT = 5
 _DIGEST_BYTES = 16
 
 
@@ -33,12 +33,14 @@ class Database:
     Attributes:
         patterns: in the order that breaks ties between hits on one line.
         forms: their scan forms, by number; filled at the first search.
+        twins: a pattern's number -> the numbers of all that have its form; only the first of them is searched for.
         problems: which patterns were left out and why; complete after the first search.
     """
 
     def __init__(self, patterns: Iterable[Pattern], *, cache: bool = True) -> None:
         self.patterns = tuple(patterns)
         self.forms: list[Form] = []
+        self.twins: dict[int, list[int]] = {}
         self.problems: list[str] = []
         self._cache = cache
         self._engines: dict[Flavour, Engine] = {}
@@ -75,16 +77,17 @@ class Database:
         hyperscan = _hyperscan()
         if hyperscan is None:
             self._derive()
-            return PlainEngine(self.patterns, self.forms, flavour)
+            return PlainEngine(self.patterns, self.forms, self._chosen(flavour), flavour)
         identity = f"{flavour} {hyperscan.__version__} {self._identity}"
         key = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
         stored = read_cache("patterns", key) if self._cache else None
         engine = self._load(stored) if stored else None
         if engine is None:
             self._derive()
-            engine = HyperscanEngine.compile(self.patterns, self.forms, flavour, self._leave_out)
+            chosen = self._chosen(flavour)
+            engine = HyperscanEngine.compile(self.patterns, self.forms, chosen, flavour, self._leave_out)
             if engine is None:
-                return PlainEngine(self.patterns, self.forms, flavour)
+                return PlainEngine(self.patterns, self.forms, [], flavour)
             if self._cache:
                 write_cache("patterns", key, self._dump(engine))
         return engine
@@ -111,10 +114,22 @@ class Database:
                 self.forms[number] = form
             else:
                 self._leave_out(number, "matches anything")
+        self._pair()
+
+    def _chosen(self, flavour: Flavour) -> list[int]:
+        return [number for number in self.twins if self.patterns[number].dense == (flavour == "dense")]
+
+    def _pair(self) -> None:
+        leaders: dict[tuple[bytes, bool, bool], int] = {}
+        for number, (pattern, form) in enumerate(zip(self.patterns, self.forms, strict=True)):
+            if form.expression:
+                leader = leaders.setdefault((form.expression, pattern.ignore_case, pattern.dense), number)
+                self.twins.setdefault(leader, []).append(number)
 
     def _leave_out(self, number: int, reason: str) -> None:
-        self.forms[number] = Form(b"", exact=False)
-        self.problems.append(f"pattern {self.patterns[number].key} is left out: {reason}")
+        for twin in self.twins.pop(number, [number]):
+            self.forms[twin] = Form(b"", exact=False)
+            self.problems.append(f"pattern {self.patterns[twin].key} is left out: {reason}")
 
     def _dump(self, engine: HyperscanEngine) -> bytes:
         database, ruler = engine.dump()
@@ -142,6 +157,7 @@ class Database:
                 for expression, exact, texts in forms
             ]
             self.problems = list(problems)
+            self._pair()
         return engine
 
 

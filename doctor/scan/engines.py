@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from doctor.scan.patterns import Form, Pattern
 
-# full: every match of every pattern. sampled: of a dense pattern, the first match a block. once: of every pattern, the
-# first match a block; for the rest of a block that a pattern floods.
-Flavour = Literal["full", "sampled", "once"]
+# rare: every match of every pattern that is not dense. once: the first match of each of them. dense: every match of
+# every dense pattern.
+Flavour = Literal["rare", "once", "dense"]
 Found = dict[int, list[int]]  # number of the pattern -> where its matches end
 
 LINES_A_MARK = 512
@@ -54,13 +54,15 @@ class HyperscanEngine:
         cls,
         patterns: Sequence[Pattern],
         forms: Sequence[Form],
+        chosen: Sequence[int],
         flavour: Flavour,
         refuse: Callable[[int, str], None],
     ) -> HyperscanEngine | None:
-        """``refuse`` is told of each pattern (by number) that hyperscan does not take. None when no pattern is left."""
+        """Of the patterns and forms those ``chosen``, by number; None when nothing is left of them. ``refuse`` is told
+        of each that hyperscan does not take, and why."""
         import hyperscan
 
-        numbers = [number for number, form in enumerate(forms) if form.expression]
+        numbers = list(chosen)
         try:
             database = cls._compile(patterns, forms, flavour, numbers) if numbers else None
         except hyperscan.HyperscanError:
@@ -84,11 +86,10 @@ class HyperscanEngine:
         expressions, flags = [], []
         for number in numbers:
             pattern = patterns[number]
-            single = flavour == "once" or (flavour == "sampled" and pattern.dense)
             expressions.append(forms[number].expression)
             flags.append(
                 (hyperscan.HS_FLAG_CASELESS if pattern.ignore_case else 0)
-                | (hyperscan.HS_FLAG_SINGLEMATCH if single else 0)
+                | (hyperscan.HS_FLAG_SINGLEMATCH if flavour == "once" else 0)
             )
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         database.compile(expressions=expressions, ids=numbers, flags=flags)
@@ -143,16 +144,17 @@ class _HyperscanSearcher:
 class PlainEngine:
     """Without hyperscan: one search a pattern, where its literal text is there at all. The hits are the same."""
 
-    def __init__(self, patterns: Sequence[Pattern], forms: Sequence[Form], flavour: Flavour) -> None:
+    def __init__(
+        self, patterns: Sequence[Pattern], forms: Sequence[Form], chosen: Sequence[int], flavour: Flavour
+    ) -> None:
         self._searches = [
             (
                 number,
-                max(form.texts, key=len, default=b""),
-                re.compile(form.expression, re.IGNORECASE if pattern.ignore_case else 0),
-                flavour == "once" or (flavour == "sampled" and pattern.dense),
+                max(forms[number].texts, key=len, default=b""),
+                re.compile(forms[number].expression, re.IGNORECASE if patterns[number].ignore_case else 0),
+                flavour == "once",
             )
-            for number, (pattern, form) in enumerate(zip(patterns, forms, strict=True))
-            if form.expression
+            for number in chosen
         ]
 
     def searcher(self) -> Searcher:

@@ -122,18 +122,19 @@ def _is_boundary(node: Node) -> bool:
     return isinstance(node, Exactly) and node.form in BOUNDARIES.values()
 
 
-# --- the part around the strongest text ----------------------------------------------------------------------------
+# --- the part around a strong text ---------------------------------------------------------------------------------
 
 
 def _core(sequence: Sequence) -> Sequence | None:
-    """The part with the strongest literal text; None when no part has a strong one."""
-    parts = [_trim(Sequence(tuple(part)))[0] for part in _parts(sequence)]
-    best = max(parts, key=lambda part: _strength(part, _letters))
-    if _strength(best, _letters) < _STRONG:
-        return None
-    if len(best.items) == 1 and isinstance(best.items[0], Either):
-        return Sequence((Either(tuple(_core(branch) or branch for branch in best.items[0].branches)),))
-    return best
+    """The last part with a strong literal text: a message begins like many others and ends like itself. None: there is
+    none."""
+    for part in reversed([_trim(Sequence(tuple(part)))[0] for part in _parts(sequence)]):
+        if _strength(part, _letters) < _STRONG:
+            continue
+        if len(part.items) == 1 and isinstance(part.items[0], Either):
+            return Sequence((Either(tuple(_core(branch) or branch for branch in part.items[0].branches)),))
+        return part
+    return None
 
 
 def _parts(sequence: Sequence) -> Iterator[list[Node]]:
@@ -272,7 +273,7 @@ def _emit_chars(chars: Chars) -> bytes:
     if len(members) == 1:
         return _byte(min(members))
     absent = frozenset(range(256)) - members
-    if len(absent) < len(members):
+    if chars.negated and absent:
         return b"[^" + b"".join(_ranges(sorted(absent))) + b"]"
     return b"[" + b"".join(_ranges(sorted(members))) + b"]"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from doctor.scan.blocks import Block
@@ -83,6 +83,18 @@ class BlockLines:
         # Where the first line begins that begins in this block; what is before it is known to other blocks.
         self._first = (self.data.find(b"\n", 0, self.size) + 1 or self.size) if block.continues else 0
         self.lines: dict[int, RawLine] = {}
+
+    def pieces(self, most: int) -> Iterator[tuple[int, int]]:
+        """Whole lines together, up to ``most`` bytes where lines are no longer: where they begin and end."""
+        start = 0
+        while start < self.size:
+            stop = min(start + most, self.size)
+            if stop < self.size:
+                stop = (
+                    self.data.rfind(b"\n", start, stop) + 1 or self.data.find(b"\n", stop, self.size) + 1 or self.size
+                )
+            yield start, stop
+            start = stop
 
     def bounds(self, end: int) -> tuple[int, int]:
         """Where the line begins and ends that has a match which ends at ``end``."""

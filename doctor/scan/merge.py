@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from doctor.scan.collect import KEEP, BlockHits, Candidate
+from doctor.scan.collect import FLOOD, KEEP, BlockHits, Candidate, Habits, Kept
 from doctor.scan.lines import CONTEXT_CHARS, EDGE_LINES, RawLine
 
 MEMORY_BYTES = 48 * 1024 * 1024
 _LEAST_KEPT = 8
+_NOISY_LOOKS = 4096
 
 
 @dataclass(slots=True)
 class Hits:
-    """Of one pattern: how many lines, the number of the latest, and those kept."""
+    """Of one pattern so far: how many lines, the number of the latest, those kept, and sums of what ``Kept`` tells."""
 
     count: int = 0
     latest: int = 0
     first: list[Candidate] = field(default_factory=list)
     last: deque[Candidate] = field(default_factory=deque)
+    pieces: int = 0
+    matches: int = 0
+    looks: int = 0
+    hits: int = 0
 
 
 class Merger:
@@ -27,14 +32,13 @@ class Merger:
 
     Attributes:
         hits: by number of the pattern.
-        settled: patterns whose first lines are all there.
         first, last: the first and the last lines.
         newlines: so far.
+        flooded: the first line of each block that has more matches than were looked at.
     """
 
-    def __init__(self, patterns: int, context: int) -> None:
+    def __init__(self, context: int) -> None:
         self.hits: dict[int, Hits] = {}
-        self.settled = [False] * patterns
         self.first: list[str] = []
         self.last: deque[str] = deque(maxlen=max(EDGE_LINES, context + 1))
         self.newlines = 0
@@ -52,11 +56,23 @@ class Merger:
             self.flooded.append(self.newlines + 1)
         self._place(block)
         for number, kept in block.kept.items():
-            self._add(number, kept.count, kept.lines)
+            self._add(number, kept)
         while self._bytes > MEMORY_BYTES and self._keep > _LEAST_KEPT:
             self._forget()
         self.last.extend(block.tail)
         self.newlines += block.newlines
+
+    def habits(self) -> Habits:
+        """What the blocks so far show."""
+        flooding, noisy, trusted = [], [], []
+        for number, hits in self.hits.items():
+            if len(hits.first) >= self._keep and hits.matches >= FLOOD * hits.pieces:
+                flooding.append(number)
+            if hits.looks >= _NOISY_LOOKS and hits.hits * 64 < hits.looks:
+                noisy.append(number)
+            if hits.hits >= KEEP and hits.hits * 4 >= hits.looks * 3:
+                trusted.append(number)
+        return Habits(frozenset(flooding), frozenset(noisy), frozenset(trusted))
 
     def _complete(self, line: RawLine, following: list[str]) -> bool:
         """Adds the lines after ``line`` that are known now; whether some are still missing."""
@@ -77,11 +93,16 @@ class Merger:
             if line.lines_after < self._context:
                 self._waiting.append(line)
 
-    def _add(self, number: int, count: int, candidates: list[Candidate]) -> None:
+    def _add(self, number: int, kept: Kept) -> None:
         hits = self.hits.get(number)
         if hits is None:
             hits = self.hits[number] = Hits()
-        hits.count += count
+        hits.count += kept.count
+        hits.pieces += kept.pieces
+        hits.matches += kept.matches
+        hits.looks += kept.looks
+        hits.hits += kept.hits
+        candidates = kept.lines
         if candidates and hits.latest == candidates[0].line.number:
             del candidates[0]  # a long line, seen in two of its pieces
             hits.count -= 1
@@ -93,11 +114,9 @@ class Merger:
         if room > 0:
             hits.first += candidates[:room]
             del candidates[:room]
-        if candidates:
-            self.settled[number] = True
-            hits.last += candidates
-            while len(hits.last) > self._keep:
-                self._bytes -= hits.last.popleft().line.weight
+        hits.last += candidates
+        while len(hits.last) > self._keep:
+            self._bytes -= hits.last.popleft().line.weight
 
     def _forget(self) -> None:
         """Halves what is kept of every pattern."""

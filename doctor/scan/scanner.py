@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from doctor.scan.blocks import BLOCK_BYTES, Blocks, read_head
-from doctor.scan.collect import BlockHits, Collector, Matcher
+from doctor.scan.collect import BlockHits, Collector, Habits, Matcher
 from doctor.scan.database import Database
 from doctor.scan.lines import EDGE_LINES
 from doctor.scan.merge import Merger
 
 FULL_BYTES = 8 * 1024 * 1024
 MOST_WORKERS = 8
-_AHEAD = 4  # blocks that a worker may be ahead of the slowest, for each worker
+_EPOCH = 8  # blocks; what they show of patterns is used two epochs later, so that threads don't change the outcome
 _SNIFF_BYTES = 64 * 1024
 
 
@@ -59,8 +59,8 @@ class Scan:
         hits: by line, then in the order of the patterns; of each pattern the first and last 256 lines.
         lines, bytes: of the input.
         sampled: of dense patterns not every line was looked at.
-        counts: by key, how many lines there are, with those not in ``hits``. Of a dense pattern in a sampled pass,
-            those sampled.
+        counts: by key, how many lines there are, with those not in ``hits``; of sampled patterns (dense ones, and
+            those that flood a big input) how many were looked at.
         first, last: the first and last five lines.
         binary: does not look like text.
         problems: what went wrong, in sentences.
@@ -106,7 +106,7 @@ def scan(
     threads = 1 if small else max(1, workers or min(_cores(), MOST_WORKERS))
     block_bytes = max(min(BLOCK_BYTES, len(head) + 1), 2 * _SNIFF_BYTES) if small else BLOCK_BYTES
     blocks = Blocks(head, None if ended else stream, block_bytes)
-    job = _Pass(database, blocks, not small, context, threads, progress)
+    job = _Pass(database, blocks, not small, context, progress)
     job.run(threads)
     result = job.result()
     result.binary = _looks_binary(head[:_SNIFF_BYTES])
@@ -117,7 +117,7 @@ def scan_text(text: str, database: Database, *, context: int = 3) -> Scan:
     """Search a text in full: for the examples of rules."""
     data = text.encode("utf-8", "replace")
     block_bytes = max(min(BLOCK_BYTES, len(data) + 1), 2 * _SNIFF_BYTES)
-    job = _Pass(database, Blocks(data, None, block_bytes), False, context, 1, None)
+    job = _Pass(database, Blocks(data, None, block_bytes), False, context, None)
     job.run(1)
     return job.result()
 
@@ -131,7 +131,6 @@ class _Pass:
         blocks: Blocks,
         sampled: bool,
         context: int,
-        threads: int,
         progress: Callable[[int], None] | None,
     ) -> None:
         self._database = database
@@ -140,10 +139,10 @@ class _Pass:
         self._context = context
         self._progress = progress
         self._matcher = Matcher(database)
-        self._merger = Merger(len(database.patterns), context)
+        self._merger = Merger(context)
+        self._habits: list[Habits] = []
         self._done: dict[int, BlockHits] = {}
         self._next = 0
-        self._ahead = _AHEAD * threads
         self._turn = threading.Condition()
         self._error: BaseException | None = None
 
@@ -159,12 +158,14 @@ class _Pass:
 
     def _work(self) -> None:
         try:
-            collector = Collector(
-                self._matcher, sampled=self._sampled, context=self._context, settled=self._merger.settled
-            )
+            collector = Collector(self._matcher, sampled=self._sampled, context=self._context)
             buffer = bytearray(self._blocks.block_bytes)
             while self._error is None and (block := self._blocks.take(buffer)) is not None:
-                self._hand_in(collector.take(block))
+                with self._turn:
+                    self._turn.wait_for(lambda: block.number - self._next < _EPOCH or self._error is not None)
+                    epoch = block.number // _EPOCH
+                    habits = self._habits[epoch - 2] if epoch >= 2 else Habits()
+                self._hand_in(collector.take(block, habits))
         except BaseException as error:  # an interrupt too: the other workers have to end
             with self._turn:
                 self._error = self._error or error
@@ -177,10 +178,11 @@ class _Pass:
                 ready = self._done.pop(self._next)
                 self._merger.add(ready)
                 self._next += 1
+                if self._next % _EPOCH == 0:
+                    self._habits.append(self._merger.habits())
                 if self._progress is not None:
                     self._progress(ready.read)
             self._turn.notify_all()
-            self._turn.wait_for(lambda: hits.block - self._next < self._ahead or self._error is not None)
 
     def result(self) -> Scan:
         merger, blocks = self._merger, self._blocks

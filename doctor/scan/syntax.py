@@ -35,11 +35,15 @@ _UTF8_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Chars:
-    """One character: some of ASCII and, with ``beyond``, characters outside of it, each of up to ``widest`` bytes."""
+    """One character: some of ASCII and, with ``beyond``, characters outside of it, each of up to ``widest`` bytes.
+
+    ``negated``: written as what it is not. That makes a difference where case is ignored.
+    """
 
     ascii: frozenset[int]
     beyond: bool = False
     widest: int = _UTF8_BYTES
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Caseless:
 
 Node = Chars | Exactly | Repeat | Sequence | Either | Caseless
 EMPTY = Sequence(())
-ANYTHING = Repeat(Sequence((Chars(ASCII - LINE_ENDS, beyond=True),)), 0, None)
+ANYTHING = Repeat(Sequence((Chars(ASCII - LINE_ENDS, beyond=True, negated=True),)), 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +182,9 @@ class _Builder:
             chars = Chars(frozenset((argument,)))
         elif op is sre.NOT_LITERAL:
             self.exact &= argument < 128
-            chars = Chars(ASCII - {argument}, beyond=True)
+            chars = Chars(ASCII - {argument}, beyond=True, negated=True)
         elif op is sre.ANY:
-            chars = Chars(ASCII, beyond=True)
+            chars = Chars(ASCII, beyond=True, negated=True)
         else:
             chars = self.chars(argument)
         if chars.beyond or chars.ascii - LINE_ENDS:
@@ -206,5 +210,5 @@ class _Builder:
         if some_beyond and not all_beyond:
             self.exact = False  # which of them is left to the pattern itself
         if negated:
-            return Chars(ASCII - found, beyond=not all_beyond)
-        return Chars(frozenset(found), beyond=all_beyond or some_beyond)
+            return Chars(ASCII - found, beyond=not all_beyond, negated=True)
+        return Chars(frozenset(found), all_beyond or some_beyond, negated=all_beyond and len(members) == 1)

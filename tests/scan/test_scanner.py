@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import re
 import sys
@@ -223,12 +224,29 @@ def test_of_a_flood_the_first_and_the_last_are_kept_and_all_are_counted(database
 
 def test_what_comes_now_and_then_is_kept_in_full(small_blocks: int) -> None:
     database = Database([Pattern(f"p{n}", f"pattern number {n};") for n in range(20)], cache=False)
-    lines = [f"pattern number {n % 20};".encode() if n % 9 == 0 else b"y" * 90 for n in range(60_000)]
-    found = scan(io.BytesIO(b"\n".join(lines)), database, workers=2)
+    load = "\n".join(f"pattern number {n};" for n in range(20)) + "\n" + "y" * 90 + "\n"
+    rest = ("z" * 90 + "\n") * 1000
+    found = scan(io.BytesIO((load + rest).encode() * 300), database, workers=2)
     for key in range(20):
-        expected = [n + 1 for n in range(0, 60_000, 9) if n % 20 == key]
+        expected = [run * 1021 + key + 1 for run in range(300)]
         assert [h.line.number for h in found.hits if h.key == f"p{key}"] == expected
     assert not found.problems
+
+
+def test_a_flood_is_sampled_but_not_what_comes_with_it(monkeypatch: pytest.MonkeyPatch, small_blocks: int) -> None:
+    monkeypatch.setattr(scanner, "BLOCK_BYTES", 400_000)
+    database = Database([Pattern("flood", r"request (?P<n>\d+) done"), Pattern("rare", "device lost")], cache=False)
+    lines = [f"request {n} done" for n in range(600_000)]
+    rare = [400_001, 400_002, 500_000, 599_998]
+    for number in rare:
+        lines[number - 1] = f"device lost {number}"
+    scans = [scan(io.BytesIO("\n".join(lines).encode()), database, workers=workers) for workers in (1, 3)]
+    assert scans[0] == scans[1]
+    assert [h.line.number for h in scans[0].hits if h.key == "rare"] == rare
+    floods = [h.line.number for h in scans[0].hits if h.key == "flood"]
+    assert floods[:256] == [*range(1, 257)]
+    assert floods[-200:] == [n for n in range(600_000 - 200, 600_001) if n not in rare]
+    assert 300_000 < scans[0].counts["flood"] < 500_000
 
 
 def test_near_misses_hide_no_hit(database: Database, small_blocks: int) -> None:
@@ -243,7 +261,7 @@ def test_near_misses_hide_no_hit(database: Database, small_blocks: int) -> None:
 def test_too_many_matches_for_a_block_still_find_the_rare_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from doctor.scan import collect
 
-    monkeypatch.setattr(collect, "MATCHES_A_BLOCK", 10_000)
+    monkeypatch.setattr(collect, "MATCHES_A_PIECE", 10_000)
     database = Database([Pattern("many", "Error"), Pattern("rare", "device lost")], cache=False)
     data = (
         b"Error" * 40_000
@@ -287,17 +305,21 @@ def test_a_pattern_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPat
 # --- dense patterns -------------------------------------------------------------------------------------------------
 
 
-def test_dense_patterns_are_sampled_on_big_input_only(database: Database, small_blocks: int) -> None:
+def test_dense_patterns_are_sampled_on_big_input_only(monkeypatch: pytest.MonkeyPatch, small_blocks: int) -> None:
+    from doctor.scan import collect
+
+    monkeypatch.setattr(collect, "FULL_BLOCKS", 0)
     line = LINES[7].encode() + b"\n"
-    data = b"# first\n" + line * 10_000 + b"slot 5 is busy\n" + line
-    found = scan(io.BytesIO(data), database, workers=2)
-    blocks = len(data) / small_blocks
+    data = b"# first\n" + line * 10_000 + b"slot 5 is busy\n" + line * 3
+    found = scan(io.BytesIO(data), Database(PATTERNS, cache=False), workers=2)
     assert found.sampled
     speeds = [h for h in found.hits if h.key == "speed"]
-    assert blocks <= len(speeds) <= blocks + 2
+    blocks = -(-len(data) // small_blocks)
+    gaps = [after.line.number - before.line.number for before, after in itertools.pairwise(speeds)]
+    assert len([gap for gap in gaps if gap > 100]) == blocks - 1
     assert speeds[0].line.number == 2
     assert speeds[0].captures == {"ms": "9123.11"}
-    assert found.counts["speed"] == len(speeds)
+    assert [h.line.number for h in speeds[-3:]] == [10_003, 10_004, 10_005]
     assert [h.line.number for h in found.hits if h.key == "not-idle"] == [10_002]
 
 
@@ -307,9 +329,12 @@ def test_small_input_is_not_sampled(database: Database) -> None:
     assert found.counts == {"speed": 300}
 
 
-def test_a_near_miss_does_not_hide_a_dense_line_behind_it(small_blocks: int) -> None:
+def test_a_near_miss_does_not_hide_a_dense_line_behind_it(monkeypatch: pytest.MonkeyPatch, small_blocks: int) -> None:
+    from doctor.scan import collect
+
+    monkeypatch.setattr(collect, "FULL_BLOCKS", 0)
     dense = [Pattern("speed", r"tokens per second (?P<n>\d+)(?! ms)\b", dense=True)]
-    data = b"tokens per second 1 ms\n" * 5 + b"tokens per second 17 or so\n" + b"z\n" * 10
+    data = b"tokens per second 1 ms\n" * 5 + b"tokens per second 17 or so\n" + b"z\n" * 90_000
     found = scan(io.BytesIO(data), Database(dense, cache=False))
     assert [(h.line.number, h.captures) for h in found.hits] == [(6, {"n": "17"})]
 
