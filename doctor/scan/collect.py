@@ -24,14 +24,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from doctor.scan.blocks import Block
 from doctor.scan.database import Database
 from doctor.scan.engines import Found, Searcher
-from doctor.scan.lines import LINE_CHARS, BlockLines, RawLine
+from doctor.scan.lines import LINE_CHARS, BlockLines, BlockText
 
 KEEP = 256
 FLOOD = 2
@@ -63,26 +62,20 @@ class Habits:
 
 
 @dataclass(slots=True)
-class Candidate:
-    """A line and, once it was matched, what was captured."""
-
-    line: RawLine
-    captures: dict[str, str | None] | None = None
-
-
-@dataclass(slots=True)
-class Kept:
+class Seen:
     """Of one pattern in one block.
 
     Attributes:
         count: lines.
-        lines: the first and the last of them.
+        ends: in the first and the last of them, where a match ends.
+        sure: these lines are known to match.
         pieces, matches: where the form was found, and how often; only where all matches were looked for.
         looks, hits: lines matched at once, and how many of them the pattern matches.
     """
 
     count: int = 0
-    lines: list[Candidate] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    sure: bool = True
     pieces: int = 0
     matches: int = 0
     looks: int = 0
@@ -96,19 +89,18 @@ class BlockHits:
     Attributes:
         newlines: how many.
         head, tail: its first and last lines (of those that begin in it).
-        kept: by number of the pattern.
-        lines: all lines in ``kept``.
+        seen: by number of the pattern.
+        text: the lines in ``seen``.
         flooded: not every match was looked at although no pattern is sampled.
     """
 
     block: int
-    continues: bool
     read: int
     newlines: int
     head: list[str]
     tail: list[str]
-    kept: dict[int, Kept]
-    lines: Iterable[RawLine]
+    seen: dict[int, Seen]
+    text: BlockText
     flooded: bool
 
 
@@ -141,16 +133,16 @@ class Matcher:
 
 
 class _Found:
-    """What was found in a block so far.
+    """Matches in a block so far.
 
     Attributes:
-        kept: by number of the pattern; its lines are chosen when all pieces are searched.
+        seen: by number of the pattern; which lines are kept is decided when all pieces are searched.
         ends: where the matches end.
         samples: of sampled patterns, where the first match ends.
     """
 
     def __init__(self) -> None:
-        self.kept: dict[int, Kept] = {}
+        self.seen: dict[int, Seen] = {}
         self.ends: dict[int, list[int]] = {}
         self.samples: dict[int, int] = {}
         self.flooded = False
@@ -159,15 +151,15 @@ class _Found:
         places, stopped = result
         self.flooded |= stopped
         for number, ends in places:
-            kept = self.kept.get(number)
-            if kept is None:
-                kept, self.ends[number] = self.kept.setdefault(number, Kept()), []
-            kept.pieces += 1
-            kept.matches += len(ends)
+            seen = self.seen.get(number)
+            if seen is None:
+                seen, self.ends[number] = self.seen.setdefault(number, Seen()), []
+            seen.pieces += 1
+            seen.matches += len(ends)
             self.ends[number] += [end + start for end in ends]
 
-    def sample(self, result: tuple[Places, bool], start: int) -> None:
-        for number, ends in result[0]:
+    def sample(self, places: Places, start: int) -> None:
+        for number, ends in places:
             self.samples.setdefault(number, min(ends) + start)
 
 
@@ -197,25 +189,17 @@ class Collector:
                 if whole or block.number < FULL_BLOCKS:
                     found.add(self._search(self._dense, piece), start)
                 elif start == 0:
-                    found.sample(self._search(self._dense, piece), start)
+                    found.sample(self._search(self._dense, piece)[0], start)
             marks = self._rare.marks(data) if self._sampled else []
+        seen = found.seen
         for number, ends in found.ends.items():
-            self._keep(lines, number, sorted(ends), found.kept[number], now=not self._trusts(number, habits))
+            self._choose(lines, number, sorted(ends), seen[number], habits)
         for number, end in found.samples.items():
-            if number not in found.kept:
-                found.kept[number] = self._sample(lines, number, end)
-        newlines = lines.number(marks)
-        return BlockHits(
-            block.number,
-            block.continues,
-            block.read,
-            newlines,
-            lines.head(),
-            lines.tail(),
-            found.kept,
-            lines.lines.values(),
-            found.flooded,
-        )
+            if number not in seen:
+                seen[number] = self._sample(lines, number, end, habits)
+        regions, newlines = lines.regions(sorted({end for each in seen.values() for end in each.ends}), marks)
+        text = BlockText(regions, block.continues)
+        return BlockHits(block.number, block.read, newlines, lines.head(), lines.tail(), seen, text, found.flooded)
 
     def _search(self, searcher: Searcher, data: memoryview) -> tuple[Places, bool]:
         """Patterns and where their matches end; also whether there are more matches than were looked for."""
@@ -237,7 +221,7 @@ class Collector:
         others = [number for number, _ in places if number not in flooding]
         if others and not (noisy.issuperset(others) and not self._possible(others, data)):
             return True
-        found.sample(([place for place in places if place[0] in flooding], False), start)
+        found.sample([place for place in places if place[0] in flooding], start)
         return False
 
     def _possible(self, numbers: list[int], data: memoryview) -> bool:
@@ -245,72 +229,66 @@ class Collector:
         lower = bytes(data).lower()
         return any(all(text in lower for text in self._database.forms[number].texts) for number in numbers)
 
-    def _trusts(self, number: int, habits: Habits) -> bool:
-        """Whether a line in which the form is found may be taken for a hit until it is shown."""
-        return self._database.forms[number].exact or number in habits.trusted
-
-    def _keep(self, lines: BlockLines, number: int, ends: list[int], kept: Kept, *, now: bool) -> None:
-        """The first lines, from the first on; then the last, from the last back."""
-        first: list[Candidate] = []
-        last: list[Candidate] = []
+    def _choose(self, lines: BlockLines, number: int, ends: list[int], seen: Seen, habits: Habits) -> None:
+        """Which lines are kept: the first, from the first on; then the last, from the last back."""
+        ends = lines.distinct(ends)
+        exact = self._database.forms[number].exact
+        if exact or number in habits.trusted:
+            seen.count = len(ends)
+            seen.sure = exact
+            seen.ends = ends if len(ends) <= 2 * KEEP else ends[:KEEP] + ends[-KEEP:]
+            return
+        first: list[int] = []
+        last: list[int] = []
         low, high = 0, len(ends)
-        while low < high and len(first) < KEEP and kept.looks < LOOKS_A_BLOCK // 2:
-            start, stop = lines.bounds(ends[low])
-            low = bisect_right(ends, stop, low, high)
-            candidate = self._candidate(lines, number, start, stop, ends[low - 1], now)
-            kept.looks += now
-            if candidate is not None:
-                first.append(candidate)
-        while low < high and len(last) < KEEP and kept.looks < LOOKS_A_BLOCK:
-            end = ends[high - 1]
-            start, stop = lines.bounds(end)
-            high = bisect_right(ends, start, low, high)
-            candidate = self._candidate(lines, number, start, stop, end, now)
-            kept.looks += now
-            if candidate is not None:
-                last.append(candidate)
-        kept.lines = first + last[::-1]
-        kept.count = len(kept.lines)
-        kept.hits = kept.count if now else 0
-        if kept.looks < LOOKS_A_BLOCK:
-            kept.count += lines.count(ends[low:high])
+        while low < high and len(first) < KEEP and seen.looks < LOOKS_A_BLOCK // 2:
+            if self._matches(lines, number, ends[low], seen):
+                first.append(ends[low])
+            low += 1
+        while low < high and len(last) < KEEP and seen.looks < LOOKS_A_BLOCK:
+            high -= 1
+            if self._matches(lines, number, ends[high], seen):
+                last.append(ends[high])
+        seen.ends = first + last[::-1]
+        seen.hits = len(seen.ends)
+        seen.count = len(seen.ends)
+        if seen.looks < LOOKS_A_BLOCK:
+            seen.count += high - low
         elif low < high:
             key = self._database.patterns[number].key
             self._matcher.note(f"pattern {key}: too many near misses; some lines were not looked at")
 
-    def _sample(self, lines: BlockLines, number: int, end: int) -> Kept:
+    def _sample(self, lines: BlockLines, number: int, end: int, habits: Habits) -> Seen:
         """The first line of a sampled pattern. Behind a near miss ``re`` goes on, as far as it reaches."""
-        candidate = self._candidate(lines, number, *lines.bounds(end), end, now=True)
-        if candidate is None:
-            pattern, form = self._database.patterns[number], self._database.forms[number]
-            search = re.compile(form.expression, re.IGNORECASE if pattern.ignore_case else 0).search
+        form = self._database.forms[number]
+        if form.exact or number in habits.trusted:
+            return Seen(1, [end], form.exact)
+        seen = Seen()
+        if not self._matches(lines, number, end, seen):
+            flags = re.IGNORECASE if self._database.patterns[number].ignore_case else 0
+            search = re.compile(form.expression, flags).search
             reach = min(lines.size, end + _SAMPLE_REACH)
             for _ in range(_SAMPLE_LOOKS):
                 line_end = lines.data.find(b"\n", end, reach)
                 found = search(lines.data, line_end, reach) if line_end >= 0 else None
                 if found is None:
-                    break
+                    return seen
                 end = found.end()
-                candidate = self._candidate(lines, number, *lines.bounds(end), end, now=True)
-                if candidate is not None:
+                if self._matches(lines, number, end, seen):
                     break
-        return Kept() if candidate is None else Kept(1, [candidate])
+            else:
+                return seen
+        seen.count = seen.hits = 1
+        seen.ends = [end]
+        return seen
 
-    def _candidate(
-        self, lines: BlockLines, number: int, start: int, stop: int, end: int, now: bool
-    ) -> Candidate | None:
-        """The line, for a match that ends at ``end``; a long one and one wanted ``now`` are matched. None: no match."""
-        long = stop - start > LINE_CHARS
-        if not now and not long:
-            return Candidate(lines.line(start, stop))
-        if not long:
+    def _matches(self, lines: BlockLines, number: int, end: int, seen: Seen) -> bool:
+        """Whether the pattern itself matches the line in which its form was found."""
+        start, stop = lines.bounds(end)
+        if stop - start <= LINE_CHARS:
             lower = lines.data[start:stop].lower()
-            for text_of_all in self._database.forms[number].texts:
-                if text_of_all not in lower:
-                    return None
-        text = lines.text(start, stop, end)
-        match = self._matcher.match(number, text)
-        if match is None:
-            return None
-        line = lines.long_line(start, stop, end, text, text.find(match[0])) if long else lines.line(start, stop)
-        return Candidate(line, match.groupdict())
+            for text in self._database.forms[number].texts:
+                if text not in lower:
+                    return False
+        seen.looks += 1
+        return self._matcher.match(number, lines.text(start, stop, end)) is not None

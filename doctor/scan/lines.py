@@ -1,11 +1,12 @@
-"""The lines of one block: where a match's line begins and ends, its number, its neighbours."""
+"""The lines of one block: where a match's line begins and ends, and the parts of the block that are kept."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from doctor.scan.blocks import Block
 from doctor.scan.engines import LINES_A_MARK
@@ -14,62 +15,107 @@ EDGE_LINES = 5
 LINE_CHARS = 8 * 1024
 CONTEXT_CHARS = 500
 _CONTEXT_BYTES = 4 * CONTEXT_CHARS
-_CHUNK_BYTES = 4 * 1024
 _REACH = 32 * 1024  # of a line longer than LINE_CHARS, so much is looked at on either side of a match
+_GAP = 2 * 1024  # matches that are closer together share a region
 _COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @dataclass(slots=True)
-class RawLine:
-    """A line with its neighbours, undecoded: most are dropped again before the end.
+class Region:
+    """Lines of a block that follow each other, from one with a match to another, undecoded.
 
     Attributes:
-        number: the line's offset until the block's lines are counted, then counts from 0 within the block, and from 1
-            in the whole text once the block is placed.
-        chunk: the neighbours within the block and the line between them, ``chunk[at : at + length]``.
-        lines_before, lines_after: how many neighbours the chunk holds.
-        text: of a long line what is around the match; else None.
-        outer_before, outer_after: neighbours in other blocks.
+        offset: where it begins in the block.
+        number: newlines in the block before it.
+        text: the lines; of a line that is too long at either end, only so much as matches may reach.
+        before, after: the neighbours outside, within the block.
     """
 
+    offset: int
     number: int
-    chunk: bytes
-    at: int
-    length: int
-    lines_before: int
-    lines_after: int
-    text: str | None = None
-    outer_before: tuple[str, ...] = ()
-    outer_after: tuple[str, ...] = ()
+    text: bytes
+    before: list[bytes]
+    after: list[bytes]
+    _lines: list[bytes] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
 
     @property
     def weight(self) -> int:
         """Bytes of memory, about."""
-        return 400 + len(self.chunk) + (len(self.text) if self.text is not None else 0)
+        return 500 + len(self.text) + sum(map(len, self.before)) + sum(map(len, self.after))
 
-    def decoded(self) -> str:
-        return _decode(self.chunk[self.at : self.at + self.length]) if self.text is None else self.text
+    def lines(self) -> tuple[list[bytes], list[int]]:
+        """The lines and where they begin in ``text``."""
+        if not self._lines:
+            self._lines = self.text.split(b"\n")
+            self._starts = [0, *accumulate(len(line) + 1 for line in self._lines[:-1])]
+        return self._lines, self._starts
 
-    def lines(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """The line, those before and those after it."""
-        texts = self.chunk.decode("utf-8", "replace").split("\n")
-        if b"\r" in self.chunk:
-            texts = [text.rstrip("\r") for text in texts]
-        middle = self.lines_before
-        text = texts[middle] if self.text is None else self.text
-        if len(self.chunk) > CONTEXT_CHARS:
-            texts = [each[:CONTEXT_CHARS] for each in texts]
-        after = texts[middle + 1 : middle + 1 + self.lines_after]
-        return text, (*self.outer_before, *texts[:middle]), (*after, *self.outer_after)
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of the whole text. ``key`` is the same for all matches in it; None for a line that is kept only in part,
+    of which each match has another part."""
+
+    number: int
+    key: tuple[int, int, int] | None
+    text: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class BlockText:
+    """What is kept of a block.
+
+    Attributes:
+        base: the number of its first line in the whole text.
+        outer_before, outer_after: lines around the block.
+        uses: by how many patterns it is needed.
+    """
+
+    regions: list[Region]
+    continues: bool
+    base: int = 0
+    outer_before: tuple[str, ...] = ()
+    outer_after: tuple[str, ...] = ()
+    uses: int = 0
+
+    @property
+    def weight(self) -> int:
+        return sum(region.weight for region in self.regions)
+
+    def place(self, end: int, context: int) -> Place:
+        """The line with the match that ends at ``end``, with so many neighbours."""
+        index = bisect_left(self.regions, end, key=lambda region: region.offset) - 1
+        region = self.regions[index]
+        lines, starts = region.lines()
+        within = bisect_left(starts, end - region.offset) - 1
+        line = lines[within]
+        long = len(line) > LINE_CHARS
+        if long:
+            middle = end - region.offset - starts[within]
+            line = line[max(0, middle - _REACH) : middle + _REACH]
+        before = [_short(each) for each in (*region.before, *lines[:within])[-context:]] if context else []
+        after = [_short(each) for each in (*lines[within + 1 : within + 1 + context], *region.after)[:context]]
+        number = region.number + within
+        if len(before) < context:
+            # In a block that begins within a line the last line known from before is that line itself.
+            outer = self.outer_before[:-1] if self.continues and number == 0 else self.outer_before
+            before = [*outer[len(before) - context :], *before]
+        if len(after) < context:
+            after += self.outer_after[: context - len(after)]
+        key = None if long else (id(self), index, within)
+        return Place(self.base + number, key, decode(line), tuple(before), tuple(after))
+
+    def forget(self, ends: set[int]) -> None:
+        """Drops the regions in which none of these matches end."""
+        needed = {bisect_left(self.regions, end, key=lambda region: region.offset) - 1 for end in ends}
+        self.regions = [region for index, region in enumerate(self.regions) if index in needed]
 
 
 class BlockLines:
-    """A block's bytes without colour codes, and the lines of it that were asked for.
-
-    Attributes:
-        data, size: the bytes are ``data[:size]``.
-        lines: those asked for.
-    """
+    """A block's bytes without colour codes: ``data[:size]``."""
 
     def __init__(self, block: Block, context: int) -> None:
         self.data: bytearray | bytes = block.text
@@ -82,7 +128,6 @@ class BlockLines:
         self._context = context
         # Where the first line begins that begins in this block; what is before it is known to other blocks.
         self._first = (self.data.find(b"\n", 0, self.size) + 1 or self.size) if block.continues else 0
-        self.lines: dict[int, RawLine] = {}
 
     def pieces(self, most: int) -> Iterator[tuple[int, int]]:
         """Whole lines together, up to ``most`` bytes where lines are no longer: where they begin and end."""
@@ -101,72 +146,67 @@ class BlockLines:
         stop = self.data.find(b"\n", end, self.size)
         return self.data.rfind(b"\n", 0, end) + 1, self.size if stop < 0 else stop
 
-    def count(self, ends: Sequence[int]) -> int:
-        """In how many lines these matches (in order) end."""
-        find, previous, count = self.data.find, 0, 0
+    def distinct(self, ends: list[int]) -> list[int]:
+        """Of these matches (in order), the first in each line."""
+        find, size = self.data.find, self.size
+        line_end = -1
+        chosen = []
         for end in ends:
-            if not previous or find(b"\n", previous, end) >= 0:
-                count += 1
-            previous = end
-        return count
+            if end > line_end:
+                chosen.append(end)
+                line_end = find(b"\n", end, size)
+                if line_end < 0:
+                    break
+        return chosen
 
     def text(self, start: int, stop: int, end: int) -> str:
         """The line's text; of a long one what is around the match."""
         if stop - start > LINE_CHARS:
             start, stop = max(start, end - _REACH), min(stop, end + _REACH)
-        return _decode(self.data[start:stop])
+        return decode(self.data[start:stop])
 
-    def line(self, start: int, stop: int) -> RawLine:
-        """The line with its neighbours; the same one for every match in it."""
-        line = self.lines.get(start)
-        if line is None:
-            line = self.lines[start] = self._line(start, stop)
-        return line
-
-    def long_line(self, start: int, stop: int, end: int, text: str, where: int) -> RawLine:
-        """A line too long to be kept whole: of ``text``, what is around ``where``. The match ends at ``end``."""
-        line = self.lines[-end] = self._line(start, stop)
-        begin = max(0, min(where - LINE_CHARS // 4, len(text) - LINE_CHARS))
-        line.text = text[begin : begin + LINE_CHARS]
-        return line
-
-    def _line(self, start: int, stop: int) -> RawLine:
-        data, size, first, context = self.data, self.size, self._first, self._context
-        lines_before = lines_after = 0
-        begin = start
-        while lines_before < context and begin > first:
-            begin = data.rfind(b"\n", 0, begin - 1) + 1
-            lines_before += 1
-        end = stop
-        while lines_after < context and end + 1 < size:
-            end = data.find(b"\n", end + 1, size)
-            lines_after += 1
-            if end < 0:
-                end = size
-        if end - begin <= _CHUNK_BYTES:
-            chunk, at, length = data[begin:end], start - begin, stop - start
-        else:
-            before = b"".join(line[:_CONTEXT_BYTES] + b"\n" for line in data[begin:start].split(b"\n")[:-1])
-            at, length = len(before), 0 if stop - start > LINE_CHARS else stop - start
-            after = b"\n".join(line[:_CONTEXT_BYTES] for line in data[stop + 1 : end].split(b"\n"))
-            chunk = before + data[start : start + length] + b"\n" + after
-        return RawLine(start, bytes(chunk), at, length, lines_before, lines_after)
-
-    def number(self, marks: list[int]) -> int:
-        """Turns the offsets of the lines asked for into numbers; returns how many newlines there are."""
-        data = self.data
+    def regions(self, ends: list[int], marks: list[int]) -> tuple[list[Region], int]:
+        """The parts of the block around these matches (in order), and how many newlines it has."""
+        regions: list[Region] = []
+        position, count = 0, len(ends)
         place = counted = 0
-        for line in sorted(self.lines.values(), key=lambda line: line.number):
-            start = line.number
-            mark = bisect_right(marks, start)
-            if mark and marks[mark - 1] > place:
-                place, counted = marks[mark - 1], mark * LINES_A_MARK
-            counted += data.count(b"\n", place, start)
-            place = start
-            line.number = counted
-        if marks and marks[-1] > place:
-            place, counted = marks[-1], len(marks) * LINES_A_MARK
-        return counted + data.count(b"\n", place, self.size)
+        while position < count:
+            first = last = ends[position]
+            position += 1
+            while position < count and ends[position] - last < _GAP:
+                last = ends[position]
+                position += 1
+            region = self._region(first, last)
+            place, counted = self._count(place, counted, region.offset, marks)
+            region.number = counted
+            regions.append(region)
+        return regions, self._count(place, counted, self.size, marks)[1]
+
+    def _region(self, first: int, last: int) -> Region:
+        data, size = self.data, self.size
+        start, stop = data.rfind(b"\n", 0, first) + 1, data.find(b"\n", last, size)
+        stop = size if stop < 0 else stop
+        before: list[bytes] = []
+        begin = start
+        while len(before) < self._context and begin > self._first:
+            previous = data.rfind(b"\n", 0, begin - 1) + 1
+            before.append(bytes(data[previous : min(begin - 1, previous + _CONTEXT_BYTES)]))
+            begin = previous
+        after: list[bytes] = []
+        end = stop + 1
+        while len(after) < self._context and end < size:
+            following = data.find(b"\n", end, size)
+            following = size if following < 0 else following
+            after.append(bytes(data[end : min(following, end + _CONTEXT_BYTES)]))
+            end = following + 1
+        start, stop = max(start, first - _REACH), min(stop, last + _REACH)
+        return Region(start, 0, bytes(data[start:stop]), before[::-1], after)
+
+    def _count(self, place: int, counted: int, upto: int, marks: list[int]) -> tuple[int, int]:
+        mark = bisect_right(marks, upto)
+        if mark and marks[mark - 1] > place:
+            place, counted = marks[mark - 1], mark * LINES_A_MARK
+        return upto, counted + self.data.count(b"\n", place, upto)
 
     def head(self) -> list[str]:
         """The first lines that begin in the block."""
@@ -175,7 +215,7 @@ class BlockLines:
         while len(lines) < EDGE_LINES and place < self.size:
             end = self.data.find(b"\n", place, self.size)
             end = self.size if end < 0 else end
-            lines.append(_decode(self.data[place : min(end, place + LINE_CHARS)]))
+            lines.append(decode(self.data[place : min(end, place + LINE_CHARS)]))
             place = end + 1
         return lines
 
@@ -185,11 +225,23 @@ class BlockLines:
         end = self.size - self.data.endswith(b"\n", 0, self.size)
         while len(lines) < EDGE_LINES and end >= self._first and self.size > self._first:
             start = self.data.rfind(b"\n", 0, end) + 1
-            lines.append(_decode(self.data[start : min(end, start + LINE_CHARS)]))
+            lines.append(decode(self.data[start : min(end, start + LINE_CHARS)]))
             end = start - 1
         return lines[::-1]
 
 
-def _decode(data: bytearray | bytes) -> str:
+def around(text: str, where: int) -> str:
+    """Of a long text, what is around ``where``."""
+    if len(text) <= LINE_CHARS:
+        return text
+    begin = max(0, min(where - LINE_CHARS // 4, len(text) - LINE_CHARS))
+    return text[begin : begin + LINE_CHARS]
+
+
+def decode(data: Sequence[int] | bytes | bytearray) -> str:
     """A line's text, without the carriage return of its end."""
-    return data.decode("utf-8", "replace").rstrip("\r")
+    return bytes(data).decode("utf-8", "replace").rstrip("\r")
+
+
+def _short(line: bytes) -> str:
+    return decode(line[:_CONTEXT_BYTES])[:CONTEXT_CHARS]

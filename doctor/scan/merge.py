@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from doctor.scan.collect import FLOOD, KEEP, BlockHits, Candidate, Habits, Kept
-from doctor.scan.lines import CONTEXT_CHARS, EDGE_LINES, RawLine
+from doctor.scan.collect import FLOOD, KEEP, BlockHits, Habits, Seen
+from doctor.scan.lines import EDGE_LINES, BlockText
 
 MEMORY_BYTES = 48 * 1024 * 1024
 _LEAST_KEPT = 8
 _NOISY_LOOKS = 4096
+_UNSURE = 4  # of lines that may be near misses, so many times as many are kept
+Places = tuple[BlockText, list[int]]
 
 
 @dataclass(slots=True)
 class Hits:
-    """Of one pattern so far: how many lines, the number of the latest, those kept, and sums of what ``Kept`` tells."""
+    """Of one pattern so far: how many lines, those kept, and sums of what ``Seen`` tells."""
 
     count: int = 0
-    latest: int = 0
-    first: list[Candidate] = field(default_factory=list)
-    last: deque[Candidate] = field(default_factory=deque)
+    first: list[Places] = field(default_factory=list)
+    last: deque[Places] = field(default_factory=deque)
+    in_first: int = 0
+    in_last: int = 0
+    sure: bool = True
     pieces: int = 0
     matches: int = 0
     looks: int = 0
     hits: int = 0
+
+    def places(self) -> Iterator[tuple[BlockText, int]]:
+        for text, ends in (*self.first, *self.last):
+            for end in ends:
+                yield text, end
 
 
 class Merger:
@@ -32,6 +42,7 @@ class Merger:
 
     Attributes:
         hits: by number of the pattern.
+        keep: how many of the first and of the last lines of a pattern are kept.
         first, last: the first and the last lines.
         newlines: so far.
         flooded: the first line of each block that has more matches than were looked at.
@@ -39,25 +50,32 @@ class Merger:
 
     def __init__(self, context: int) -> None:
         self.hits: dict[int, Hits] = {}
+        self.keep = KEEP
         self.first: list[str] = []
         self.last: deque[str] = deque(maxlen=max(EDGE_LINES, context + 1))
         self.newlines = 0
         self.flooded: list[int] = []
         self._context = context
-        self._keep = KEEP
         self._bytes = 0
-        self._waiting: list[RawLine] = []
+        self._waiting: list[BlockText] = []
 
     def add(self, block: BlockHits) -> None:
-        self._waiting = [line for line in self._waiting if self._complete(line, block.head)]
+        for text in self._waiting:
+            text.outer_after += tuple(block.head[: self._context - len(text.outer_after)])
+        self._waiting = [text for text in self._waiting if len(text.outer_after) < self._context]
         if len(self.first) < EDGE_LINES:
             self.first += block.head[: EDGE_LINES - len(self.first)]
         if block.flooded:
             self.flooded.append(self.newlines + 1)
-        self._place(block)
-        for number, kept in block.kept.items():
-            self._add(number, kept)
-        while self._bytes > MEMORY_BYTES and self._keep > _LEAST_KEPT:
+        text = block.text
+        text.base = self.newlines + 1
+        text.outer_before = tuple(self.last)
+        for number, seen in block.seen.items():
+            self._add(number, seen, text)
+        if text.uses:
+            self._bytes += text.weight
+            self._waiting.append(text)
+        while self._bytes > MEMORY_BYTES and self.keep > _LEAST_KEPT:
             self._forget()
         self.last.extend(block.tail)
         self.newlines += block.newlines
@@ -66,66 +84,70 @@ class Merger:
         """What the blocks so far show."""
         flooding, noisy, trusted = [], [], []
         for number, hits in self.hits.items():
-            if len(hits.first) >= self._keep and hits.matches >= FLOOD * hits.pieces:
+            if hits.in_first >= self.keep and hits.matches >= FLOOD * hits.pieces:
                 flooding.append(number)
             if hits.looks >= _NOISY_LOOKS and hits.hits * 64 < hits.looks:
                 noisy.append(number)
-            if hits.hits >= KEEP and hits.hits * 4 >= hits.looks * 3:
+            if hits.hits >= KEEP and hits.hits * _UNSURE >= hits.looks:
                 trusted.append(number)
         return Habits(frozenset(flooding), frozenset(noisy), frozenset(trusted))
 
-    def _complete(self, line: RawLine, following: list[str]) -> bool:
-        """Adds the lines after ``line`` that are known now; whether some are still missing."""
-        missing = self._context - line.lines_after - len(line.outer_after)
-        line.outer_after += tuple(text[:CONTEXT_CHARS] for text in following[:missing])
-        return len(following) < missing
-
-    def _place(self, block: BlockHits) -> None:
-        """Gives the block's lines their numbers in the whole text, and the neighbours that other blocks hold."""
-        for line in block.lines:
-            missing = self._context - line.lines_before
-            if missing > 0:
-                known = list(self.last)
-                if block.continues and line.number == 0:
-                    known = known[:-1]  # the last line that began is this one
-                line.outer_before = tuple(text[:CONTEXT_CHARS] for text in known[-missing:])
-            line.number += self.newlines + 1
-            if line.lines_after < self._context:
-                self._waiting.append(line)
-
-    def _add(self, number: int, kept: Kept) -> None:
+    def _add(self, number: int, seen: Seen, text: BlockText) -> None:
         hits = self.hits.get(number)
         if hits is None:
             hits = self.hits[number] = Hits()
-        hits.count += kept.count
-        hits.pieces += kept.pieces
-        hits.matches += kept.matches
-        hits.looks += kept.looks
-        hits.hits += kept.hits
-        candidates = kept.lines
-        if candidates and hits.latest == candidates[0].line.number:
-            del candidates[0]  # a long line, seen in two of its pieces
-            hits.count -= 1
-        if not candidates:
-            return
-        hits.latest = candidates[-1].line.number
-        self._bytes += sum(candidate.line.weight for candidate in candidates)
-        room = self._keep - len(hits.first)
-        if room > 0:
-            hits.first += candidates[:room]
-            del candidates[:room]
-        hits.last += candidates
-        while len(hits.last) > self._keep:
-            self._bytes -= hits.last.popleft().line.weight
+        hits.count += seen.count
+        hits.pieces += seen.pieces
+        hits.matches += seen.matches
+        hits.looks += seen.looks
+        hits.hits += seen.hits
+        hits.sure &= seen.sure
+        ends = seen.ends
+        room = self.keep - hits.in_first
+        if ends and room > 0:
+            hits.first.append((text, ends[:room]))
+            hits.in_first += len(ends[:room])
+            text.uses += 1
+            ends = ends[room:]
+        if ends:
+            hits.last.append((text, ends))
+            hits.in_last += len(ends)
+            text.uses += 1
+            self._drop(hits)
+
+    def _drop(self, hits: Hits) -> None:
+        """Lets go of what comes before the last lines."""
+        wanted = self.keep if hits.sure else self.keep * _UNSURE
+        while hits.in_last - len(hits.last[0][1]) >= wanted:
+            text, ends = hits.last.popleft()
+            hits.in_last -= len(ends)
+            text.uses -= 1
+            if not text.uses:
+                self._bytes -= text.weight
 
     def _forget(self) -> None:
-        """Halves what is kept of every pattern."""
-        self._keep //= 2
-        self._bytes = 0
+        """Halves what is kept of every pattern, and drops the regions that no pattern needs."""
+        self.keep //= 2
+        needed: dict[int, tuple[BlockText, set[int]]] = {}
         for hits in self.hits.values():
-            if len(hits.first) > self._keep:
-                hits.last.extendleft(reversed(hits.first[self._keep :]))
-                del hits.first[self._keep :]
-            while len(hits.last) > self._keep:
-                hits.last.popleft()
-            self._bytes += sum(candidate.line.weight for candidate in (*hits.first, *hits.last))
+            excess = hits.in_first - self.keep
+            while excess > 0:
+                text, ends = hits.first.pop()
+                if len(ends) > excess:
+                    hits.first.append((text, ends[: len(ends) - excess]))
+                else:
+                    text.uses -= 1
+                hits.in_first -= min(excess, len(ends))
+                excess = hits.in_first - self.keep
+            if hits.last:
+                self._drop(hits)
+                text, ends = hits.last[-1]
+                if len(ends) > self.keep * _UNSURE:
+                    hits.last[-1] = (text, ends[-self.keep * _UNSURE :])
+                    hits.in_last = self.keep * _UNSURE
+            for text, end in hits.places():
+                needed.setdefault(id(text), (text, set()))[1].add(end)
+        self._bytes = 0
+        for text, ends_needed in needed.values():
+            text.forget(ends_needed)
+            self._bytes += text.weight

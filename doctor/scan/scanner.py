@@ -16,8 +16,8 @@ from typing import BinaryIO
 from doctor.scan.blocks import BLOCK_BYTES, Blocks, read_head
 from doctor.scan.collect import BlockHits, Collector, Habits, Matcher
 from doctor.scan.database import Database
-from doctor.scan.lines import EDGE_LINES
-from doctor.scan.merge import Merger
+from doctor.scan.lines import EDGE_LINES, BlockText, around
+from doctor.scan.merge import Hits, Merger
 
 FULL_BYTES = 8 * 1024 * 1024
 MOST_WORKERS = 8
@@ -195,23 +195,12 @@ class _Pass:
             last=tuple(merger.last)[-EDGE_LINES:],
             ends_with_newline=blocks.last_byte == b"\n",
         )
-        lines: dict[int, Line] = {}
+        lines: dict[tuple[int, int, int], Line] = {}
         found: list[tuple[int, int, Hit]] = []
         for number, hits in merger.hits.items():
             key = self._database.patterns[number].key
-            for candidate in (*hits.first, *hits.last):
-                raw = candidate.line
-                line = lines.get(id(raw))
-                if line is None:
-                    line = lines[id(raw)] = Line(raw.number, *raw.lines())
-                captures = candidate.captures
-                if captures is None:
-                    match = self._matcher.match(number, line.text)
-                    if match is None:
-                        hits.count -= 1
-                        continue
-                    captures = match.groupdict()
-                found.append((line.number, number, Hit(key, line, captures)))
+            chosen = self._matched(number, hits, lines)
+            found += [(line.number, number, Hit(key, line, captures)) for line, captures in chosen]
             if hits.count:
                 scan.counts[key] = scan.counts.get(key, 0) + hits.count
         found.sort(key=lambda entry: entry[:2])
@@ -224,6 +213,45 @@ class _Pass:
         if blocks.problem:
             scan.problems.append(blocks.problem)
         return scan
+
+    def _matched(
+        self, number: int, hits: Hits, lines: dict[tuple[int, int, int], Line]
+    ) -> list[tuple[Line, dict[str, str | None]]]:
+        """The first lines of a pattern, and the last ones, with their captures."""
+        first: list[tuple[Line, dict[str, str | None]]] = []
+        last: list[tuple[Line, dict[str, str | None]]] = []
+        for text, ends in hits.first:
+            for end in ends:
+                self._match(number, text, end, hits, first, lines)
+        for text, ends in reversed(hits.last):
+            for end in reversed(ends):
+                if len(last) < self._merger.keep:
+                    self._match(number, text, end, hits, last, lines)
+        if first and last and first[-1][0].number == last[-1][0].number:
+            last.pop()
+        return first + last[::-1]
+
+    def _match(
+        self,
+        number: int,
+        text: BlockText,
+        end: int,
+        hits: Hits,
+        into: list[tuple[Line, dict[str, str | None]]],
+        lines: dict[tuple[int, int, int], Line],
+    ) -> None:
+        place = text.place(end, self._context)
+        match = self._matcher.match(number, place.text)
+        if match is None or (into and into[-1][0].number == place.number):  # a long line, seen in two of its pieces
+            hits.count -= 1
+            return
+        line = lines.get(place.key) if place.key else None
+        if line is None:
+            shown = around(place.text, place.text.find(match[0]))
+            line = Line(place.number, shown, place.before, place.after)
+            if place.key:
+                lines[place.key] = line
+        into.append((line, match.groupdict()))
 
 
 def _cores() -> int:
