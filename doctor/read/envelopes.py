@@ -251,7 +251,9 @@ def envelope_of(head: bytes) -> type[Unwrapper] | None:
     lines = [line for line in lines[: 2 * _LOOK_LINES] if line.strip()][:_LOOK_LINES]
     kinds: tuple[type[LineUnwrapper], ...] = (Docker, Cri, JournalJson)
     for kind in kinds:
+        if not lines or not kind.fits(lines[-1]):
+            continue
         fit = [kind.fits(line) for line in lines]
-        if fit and (all(fit) or (len(fit) > 3 and all(fit[1:]))):
+        if all(fit) or (len(fit) > 3 and all(fit[1:])):
             return kind
     return None

@@ -6,13 +6,14 @@ Patterns look behind any prefix, so a log is scanned as it is; this is for the f
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from doctor.read.times import parse_time
 
 _LOOK_CHARS = 400
+_HEAD_BYTES = 8 * 1024
+_HEAD_LINES = 30
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _SYSLOG_TIME = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
 _HOST = r"(?P<host>[A-Za-z0-9][\w.:-]{0,254}?)"
@@ -38,6 +39,7 @@ _PREFIXES = (
     # llama.cpp since 2026: minutes.seconds.milliseconds.microseconds since start
     re.compile(r"(?P<minutes>\d{1,8})\.(?P<seconds>\d{2})\.(?P<millis>\d{3})\.(?P<micros>\d{3}) (?=[A-Z] )"),
 )
+_WITH_HOST = tuple(pattern for pattern in _PREFIXES if "(?P<host>" in pattern.pattern and "time" in pattern.groupindex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,18 @@ def envelope(line: str) -> Envelope:
 
 
 def host_of(head: bytes) -> str | None:
-    """The host that nearly all lines of a log's beginning name, in its short form."""
-    names: Counter[str | None] = Counter()
-    for line in head[: 16 * 1024].split(b"\n")[:50]:
-        if line.strip():
-            names[envelope(line.decode("utf-8", "replace")).host] += 1
-    if not names:
+    """The host that syslog prefixes at the beginning of a log name, in its short form; None if not all are of one."""
+    names: set[str] = set()
+    lines = [line for line in head[:_HEAD_BYTES].split(b"\n")[:_HEAD_LINES] if line.strip()]
+    for line in lines:
+        text = line[:_LOOK_CHARS].decode("utf-8", "replace")
+        found = next((match for pattern in _WITH_HOST if (match := pattern.match(text))), None)
+        if found is None:
+            return None
+        names.add(found["host"])
+    if len(names) != 1:
         return None
-    name, count = names.most_common(1)[0]
-    if name is None or name in {"localhost", "-"} or count * 10 < sum(names.values()) * 9:
+    name = names.pop()
+    if name in {"localhost", "-"}:
         return None
     return name if re.fullmatch(r"[\d.:]+", name) else name.split(".")[0].lower()

@@ -101,18 +101,17 @@ class Collection:
     model_files: list[tuple[str, int]] = field(default_factory=list)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
+    _places: dict[str, int] = field(default_factory=dict)
 
     def trouble(self, subject: str, message: str, hint: str = "") -> None:
         """Notes what went wrong. The same trouble with many files becomes one entry that counts them."""
         self._counts[message] += 1
         more = self._counts[message] - _SAME_TROUBLE
         if more > 1:
-            self.problems = [problem for problem in self.problems if problem[1:] != (_counted(message, more - 1), hint)]
-        self.problems.append((subject, message, hint) if more <= 0 else (subject, _counted(message, more), hint))
-
-
-def _counted(message: str, more: int) -> str:
-    return message if more == 1 else f"{message} (and {more - 1} more like it)"
+            self.problems[self._places[message]] = (subject, f"{message} (and {more - 1} more like it)", hint)
+            return
+        self._places[message] = len(self.problems)
+        self.problems.append((subject, message, hint))
 
 
 def first_bytes(chunks: Chunks) -> bytes:

@@ -38,8 +38,10 @@ def collect(
         if path == "-":
             if stdin is not None:
                 add_stream(stdin, "<stdin>", found, limits)
-        else:
+        elif path:
             _collect_path(Path(path), found, limits)
+        else:  # not the folder one is in, as for ``Path``
+            found.trouble("''", "an empty name", "is a variable of the shell not set?")
     if (named or found.problems) and not found.sources and not found.model_files:
         if found.problems:
             subject, message, hint = found.problems[0]

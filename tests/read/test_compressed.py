@@ -27,7 +27,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,
     "zstd": zstd,
 }
-LOG = b"".join(b"2026-01-01 00:00:%02d line %d of a log\n" % (i % 60, i) for i in range(12_000))
+LOG = b"".join(b"2026-01-01 00:00:%02d line %d of a log\n" % (i % 60, i) for i in range(50_000))
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
