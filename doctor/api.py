@@ -22,6 +22,8 @@ from doctor.vocabulary.facts import Record, Unknown
 if TYPE_CHECKING:
     from doctor.facts.factset import FactSet
     from doctor.memory.plan import Derivation
+    from doctor.read.services import Service
+    from doctor.read.times import Period
     from doctor.remedy.deployment import Deployment
     from doctor.scan.runs import Run
 
@@ -37,6 +39,8 @@ class Request:
         exit: exit status (``137``) or signal (``SIGKILL``).
         run: ``last``, ``all`` or a run's number.
         rule_folders: further rule folders.
+        services: journals, containers and pods to read by their platform's command.
+        since, until: a period, as typed (``2h``, ``2026-11-20 09:00``).
         workers: threads for scanning; None: all cores.
     """
 
@@ -47,6 +51,9 @@ class Request:
     exit: str | None = None
     run: str = "last"
     rule_folders: Sequence[str] = ()
+    services: Sequence[Service] = ()
+    since: str | None = None
+    until: str | None = None
     workers: int | None = None
     progress: Progress | None = None
 
@@ -98,6 +105,8 @@ def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosi
         command=request.command,
         env_files=request.env_files,
         hardware_files=request.hardware_files,
+        services=request.services,
+        period=_period(request.since, request.until),
         stdin=stdin,
         workers=request.workers,
         progress=request.progress,
@@ -105,6 +114,14 @@ def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosi
     intake.given.exit_status, intake.given.exit_signal = ended
     intake.problems[:0] = mistakes
     return conclude(intake, book, request.run)
+
+
+def _period(since: str | None, until: str | None) -> Period | None:
+    if since is None and until is None:
+        return None
+    from doctor.read.times import parse_period
+
+    return parse_period(since, until)
 
 
 def load_rules(rule_folders: Sequence[str] = ()) -> tuple[RuleBook, list[Problem]]:

@@ -21,6 +21,13 @@ _FINDINGS = {"root_cause", "contributing", "risk"}
 )
 @click.option("--exit", "exit_", metavar="STATUS|SIGNAL", help="How the engine ended: 137, SIGABRT, ...")
 @click.option("--run", default="last", show_default=True, metavar="last|all|N", help="Which run of a service to judge.")
+@click.option("--since", metavar="TIME", help="Only from then on: 2h, yesterday, '2026-11-20 09:00'.")
+@click.option("--until", metavar="TIME", help="Only until then.")
+@click.option("--journal", "journals", multiple=True, metavar="UNIT", help="Read a systemd unit's journal.")
+@click.option("--docker", "containers", multiple=True, metavar="NAME", help="Read a container's log.")
+@click.option("--kube", "pods", multiple=True, metavar="POD", help="Read a pod's log.")
+@click.option("-n", "--namespace", metavar="NS", help="The namespace of --kube.")
+@click.option("--previous", is_flag=True, help="With --kube: the life before the last restart.")
 @click.option("--rules", "rule_folders", multiple=True, metavar="FOLDER", help="Further rules.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
@@ -40,6 +47,13 @@ def command(
     hardware_files: tuple[str, ...],
     exit_: str | None,
     run: str,
+    since: str | None,
+    until: str | None,
+    journals: tuple[str, ...],
+    containers: tuple[str, ...],
+    pods: tuple[str, ...],
+    namespace: str | None,
+    previous: bool,
     rule_folders: tuple[str, ...],
     format_: str,
     fail_on: str,
@@ -54,7 +68,8 @@ def command(
     """
     from doctor.api import Request, analyze_request
 
-    if not paths:
+    services = _services(journals, containers, pods, namespace, previous)
+    if not paths and not services:
         raise click.UsageError("Nothing to read: name a log file or folder, or - for standard input.")
     if run not in {"last", "all"} and not run.isdecimal():
         raise click.UsageError(f"--run takes last, all or a number, not {run!r}.")
@@ -67,6 +82,9 @@ def command(
             hardware_files=hardware_files,
             exit=exit_,
             run=run,
+            services=services,
+            since=since,
+            until=until,
             rule_folders=rule_folders,
             workers=jobs,
             progress=progress,
@@ -84,6 +102,22 @@ def command(
 
         print_text(document, verbose=verbose)
     return exit_status(document, fail_on, strict)
+
+
+def _services(
+    journals: tuple[str, ...], containers: tuple[str, ...], pods: tuple[str, ...], namespace: str | None, previous: bool
+) -> list[Any]:
+    if not (journals or containers or pods):
+        if namespace or previous:
+            raise click.UsageError("--namespace and --previous go with --kube.")
+        return []
+    from doctor.read.services import Service
+
+    return [
+        *(Service("journal", name) for name in journals),
+        *(Service("docker", name) for name in containers),
+        *(Service("kube", name, namespace, previous) for name in pods),
+    ]
 
 
 def exit_status(document: Any, fail_on: str, strict: bool) -> int:
