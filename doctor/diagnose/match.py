@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -128,13 +128,17 @@ def _one_an_incident(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def primary_signatures(rule: CompiledRule) -> list[str]:
-    """Signatures that a rule is tried at: the first that must be there, or all of an `any` where none must."""
-    match = rule.match
-    needed = _named({**match, "any": []}, rule.captures)
-    return needed[:1] or _named(match, rule.captures)
+    """The signatures that a rule is tried at, see ``tried_at``."""
+    return tried_at(rule.match, rule.captures)
 
 
-def _named(match: dict[str, Any], signatures: dict[str, Any]) -> list[str]:
+def tried_at(match: dict[str, Any], signatures: Mapping[str, Any]) -> list[str]:
+    """Signatures that a match is tried at: the first that must be there, or all of an `any` where none must."""
+    needed = _named({**match, "any": []}, signatures)
+    return needed[:1] or _named(match, signatures)
+
+
+def _named(match: dict[str, Any], signatures: Mapping[str, Any]) -> list[str]:
     """Signatures that a match needs, in order."""
     found = []
     for part in ("all", "sequence", "any"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doctor import resources
+from doctor.diagnose.match import tried_at
 from doctor.facts.catalogue import load_catalogue
 from doctor.rulebook import expressions, prose
 from doctor.rulebook.book import compile_files, expressions_of, templates_of
@@ -95,14 +96,12 @@ def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
             yield "examples", "examples.no_match: none"
     if path.parent.name != (area := _area(rule)):
         yield "id", f"belongs into the folder {area}/ (its family's first half, or its kind)"
+    tried = tried_at(card["match"], rule.signatures)
     for name, signature in rule.signatures.items():
         for problem in check(signature.pattern):
             yield f"{name}:", f"signatures.{name}: {problem}"
-        if signature.dense and rule.kind.value in {"cause", "wrapper"}:
-            yield (
-                f"{name}:",
-                f"signatures.{name}: a pattern of a cause or a wrapper can't be dense (it would be sampled)",
-            )
+        if signature.dense and name in tried and rule.kind.value in {"cause", "wrapper"}:
+            yield f"{name}:", f"signatures.{name}: a dense pattern is sampled: a cause or a wrapper can't stand on it"
         if found := _FIXTURE_WORDS.search(signature.pattern):
             yield f"{name}:", f"signatures.{name}: {found[0]!r} belongs to one log, not to the failure"
         groups = set(re.compile(signature.pattern).groupindex) if not check(signature.pattern) else set()
