@@ -31,6 +31,7 @@ DEADLINE_SECONDS = 120.0
 MOST_BYTES = 2 * GIB
 MOST_LINES = 500_000
 _MESSAGE_BYTES = 4096
+_NAME = "/output.log"  # what its kind is told by: not the service's name, which may end like a unit file's
 _NAMES = {
     "journal": re.compile(r"[\w:.\\@][\w:.\\@-]{0,254}", re.ASCII),
     "docker": re.compile(r"[A-Za-z0-9][\w.-]{0,254}", re.ASCII),
@@ -165,7 +166,7 @@ def _add(service: Service, words: Sequence[str], path: str, found: Collection) -
     elif status != 0:
         found.trouble(path, f"{service.tool} says: {_last_line(said)}", _hint(service, said))
     lock = threading.Lock()
-    Unpacker(found, LIMITS, Budget(LIMITS, size)).add(Blob(lambda: output, size, lock=lock), path)
+    Unpacker(found, LIMITS, Budget(LIMITS, size)).add(Blob(lambda: output, size, lock=lock), path, name=_NAME)
 
 
 def _run(words: Sequence[str], output: IO[bytes], errors: IO[bytes]) -> tuple[int | None, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from doctor.errors import UsageProblem
+from doctor.facts.config.sniff import classify
 from doctor.read import services
 from doctor.read.services import Service, read_service
 from doctor.read.source import Collection
@@ -65,6 +66,7 @@ def test_journal(tools: Path) -> None:
     assert found.problems == []
     assert found.sources[0].path == "journal:llama-server.service"
     assert text(found).count(b"gpu-box llama-server[4242]: ") == 75
+    assert classify(found.sources[0].name, found.sources[0].head) == "log"
     (words,) = calls(tools)
     assert words[:4] == ["--unit=llama-server.service", "--output=json", "--all", "--no-pager"]
     assert words[-1] == "--until=@1767225601"
@@ -86,6 +88,7 @@ def test_docker_with_what_it_knows_of_the_end(tools: Path) -> None:
     assert [source.path for source in found.sources] == ["docker:llm-1", "docker:llm-1 (inspect)"]
     assert [line.split()[-1] for line in text(found).splitlines()] == [b"one", b"two", b"three"]
     assert b'"OOMKilled": true' in text(found, 1)
+    assert [classify(source.name, source.head) for source in found.sources] == ["log", "hardware"]
     logs, inspect = calls(tools)
     assert logs[:2] == ["logs", "--timestamps"]
     assert logs[-2:] == inspect[-2:] == ["--", "llm-1"]
