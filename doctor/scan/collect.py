@@ -6,15 +6,16 @@ make the whole pass twenty times slower. So, of a big input:
 
 * Dense patterns are sampled: searched for in the first ``PIECE_BYTES`` of every block, of which each gives one line at
   most; in full in the first ``FULL_BLOCKS`` blocks and in the final one.
-* A pattern whose first ``KEEP`` lines are known, and that comes ``FLOOD`` times and more in each piece of text in
-  which it comes at all, is sampled from then on, except in the final block: a piece is first searched for the first
-  match of every pattern, and only if there is one of another pattern, for all matches of all.
+* A pattern whose first ``KEEP`` lines are known, and that comes ``OFTEN`` times and more in each piece of text in
+  which it comes at all, is not searched for everywhere from then on, except in the final block: a piece is first
+  searched for the first match of every pattern, and only if there is one of another pattern, for all matches of all.
+  One that comes ``FLOOD`` times and more is sampled even there.
 * Of any pattern the first and the last ``KEEP`` lines of a block are kept and the others counted.
 * A form that may find more than its pattern hides no hit behind near misses: such lines are matched at once (after a
   look whether all of the pattern's literal texts are there, which is a tenth of the work), at most ``LOOKS_A_BLOCK``
   of a pattern, from both ends of the block. A hit among more near misses than that is missed, and a problem says so.
-  Once most of ``KEEP`` lines were no near misses, the form is trusted: its lines are counted as they are, and matched
-  only if they are kept to the end.
+  Where none of the first ``PROBE`` lines of a block was a near miss, or hardly one in the blocks before, the form is
+  trusted: its lines are counted as they are, and matched only if they are kept to the end.
 * Of a piece with more than ``MATCHES_A_PIECE`` matches those up to there are seen and the first of every pattern.
 * A match may take ``SECONDS_A_LINE``; a pattern that takes longer three times is given up.
 """
@@ -22,7 +23,6 @@ make the whole pass twenty times slower. So, of a big input:
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +33,9 @@ from doctor.scan.engines import Found, Searcher
 from doctor.scan.lines import LINE_CHARS, BlockLines, BlockText
 
 KEEP = 256
-FLOOD = 2
+OFTEN = 2
+FLOOD = 24
+PROBE = 16
 FULL_BLOCKS = 4
 PIECE_BYTES = 128 * 1024
 MATCHES_A_PIECE = 1 << 15
@@ -51,11 +53,13 @@ class Habits:
     """What earlier blocks have shown of patterns (by number).
 
     Attributes:
-        flooding: to be sampled.
+        often: where nothing else is, their first lines are enough.
+        flooding: of those, the ones to be sampled everywhere.
         noisy: their forms find hardly anything but near misses.
         trusted: where the form is, the pattern matches.
     """
 
+    often: frozenset[int] = frozenset()
     flooding: frozenset[int] = frozenset()
     noisy: frozenset[int] = frozenset()
     trusted: frozenset[int] = frozenset()
@@ -141,7 +145,8 @@ class _Found:
         samples: of sampled patterns, where the first match ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sampled: frozenset[int]) -> None:
+        self._sampled = sampled
         self.seen: dict[int, Seen] = {}
         self.ends: dict[int, list[int]] = {}
         self.samples: dict[int, int] = {}
@@ -151,6 +156,9 @@ class _Found:
         places, stopped = result
         self.flooded |= stopped
         for number, ends in places:
+            if number in self._sampled:
+                self.samples.setdefault(number, min(ends) + start)
+                continue
             seen = self.seen.get(number)
             if seen is None:
                 seen, self.ends[number] = self.seen.setdefault(number, Seen()), []
@@ -177,12 +185,11 @@ class Collector:
     def take(self, block: Block, habits: Habits) -> BlockHits:
         lines = BlockLines(block, self._context)
         whole = not self._sampled or block.final
-        flooding = frozenset() if whole else habits.flooding
-        found = _Found()
+        found = _Found(frozenset() if whole else habits.flooding)
         with memoryview(lines.data) as view, view[: lines.size] as data:
             for start, stop in lines.pieces(PIECE_BYTES):
                 piece = data[start:stop]
-                if not flooding or self._closer(piece, start, found, flooding, habits.noisy):
+                if whole or not habits.often or self._closer(piece, start, found, habits):
                     found.add(self._search(self._rare, piece), start)
                 if self._dense is None:
                     continue
@@ -213,15 +220,13 @@ class Collector:
         twins = self._database.twins
         return [(number, ends) for leader, ends in found.items() for number in twins[leader]]
 
-    def _closer(
-        self, data: memoryview, start: int, found: _Found, flooding: frozenset[int], noisy: frozenset[int]
-    ) -> bool:
-        """Whether anything but sampled patterns is in a piece; if not, the first match of each of those is taken."""
+    def _closer(self, data: memoryview, start: int, found: _Found, habits: Habits) -> bool:
+        """Whether anything but patterns that come often is in a piece; if not, the first match of each is taken."""
         places = self._expand(self._database.searcher("once").search(data, MATCHES_A_PIECE)[0])
-        others = [number for number, _ in places if number not in flooding]
-        if others and not (noisy.issuperset(others) and not self._possible(others, data)):
+        others = [number for number, _ in places if number not in habits.often]
+        if others and not (habits.noisy.issuperset(others) and not self._possible(others, data)):
             return True
-        found.sample([place for place in places if place[0] in flooding], start)
+        found.sample([place for place in places if place[0] in habits.often], start)
         return False
 
     def _possible(self, numbers: list[int], data: memoryview) -> bool:
@@ -232,13 +237,19 @@ class Collector:
     def _choose(self, lines: BlockLines, number: int, ends: list[int], seen: Seen, habits: Habits) -> None:
         """Which lines are kept: the first, from the first on; then the last, from the last back."""
         ends = lines.distinct(ends)
-        exact = self._database.forms[number].exact
-        if exact or number in habits.trusted:
-            seen.count = len(ends)
-            seen.sure = exact
-            seen.ends = ends if len(ends) <= 2 * KEEP else ends[:KEEP] + ends[-KEEP:]
-            return
-        first: list[int] = []
+        seen.sure = self._database.forms[number].exact
+        if not seen.sure and number not in habits.trusted:
+            probe = ends[:PROBE]
+            matching = [end for end in probe if self._matches(lines, number, end, seen)]
+            seen.hits = len(matching)
+            if len(ends) <= PROBE or len(matching) < PROBE:
+                self._look(lines, number, ends[PROBE:], seen, matching)
+                return
+        seen.count = len(ends)
+        seen.ends = ends if len(ends) <= 2 * KEEP else ends[:KEEP] + ends[-KEEP:]
+
+    def _look(self, lines: BlockLines, number: int, ends: list[int], seen: Seen, first: list[int]) -> None:
+        """Chooses lines that the pattern matches, among near misses; ``first`` are known to be."""
         last: list[int] = []
         low, high = 0, len(ends)
         while low < high and len(first) < KEEP and seen.looks < LOOKS_A_BLOCK // 2:
@@ -249,9 +260,9 @@ class Collector:
             high -= 1
             if self._matches(lines, number, ends[high], seen):
                 last.append(ends[high])
+        seen.sure = True
         seen.ends = first + last[::-1]
-        seen.hits = len(seen.ends)
-        seen.count = len(seen.ends)
+        seen.hits = seen.count = len(seen.ends)
         if seen.looks < LOOKS_A_BLOCK:
             seen.count += high - low
         elif low < high:

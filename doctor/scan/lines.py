@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 from doctor.scan.blocks import Block
 from doctor.scan.engines import LINES_A_MARK
@@ -16,8 +15,10 @@ LINE_CHARS = 8 * 1024
 CONTEXT_CHARS = 500
 _CONTEXT_BYTES = 4 * CONTEXT_CHARS
 _REACH = 32 * 1024  # of a line longer than LINE_CHARS, so much is looked at on either side of a match
-_GAP = 2 * 1024  # matches that are closer together share a region
+_GAP = 512  # matches that are closer together share a region
+_REGION_BYTES = 8 * 1024
 _COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+_NEWLINE = re.compile(rb"\n")
 
 
 @dataclass(slots=True)
@@ -36,7 +37,8 @@ class Region:
     text: bytes
     before: list[bytes]
     after: list[bytes]
-    _lines: list[bytes] = field(default_factory=list)
+    _lines: list[str] = field(default_factory=list)
+    _short: list[str] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
 
     @property
@@ -44,24 +46,30 @@ class Region:
         """Bytes of memory, about."""
         return 500 + len(self.text) + sum(map(len, self.before)) + sum(map(len, self.after))
 
-    def lines(self) -> tuple[list[bytes], list[int]]:
-        """The lines and where they begin in ``text``."""
+    def line_at(self, end: int) -> int:
+        """Which of the lines has the match that ends at ``end`` (from the region's beginning)."""
+        if not self._starts:
+            self._starts = [0, *(newline.end() for newline in _NEWLINE.finditer(self.text))]
+        return bisect_left(self._starts, end) - 1
+
+    def lines(self) -> list[str]:
         if not self._lines:
-            self._lines = self.text.split(b"\n")
-            self._starts = [0, *accumulate(len(line) + 1 for line in self._lines[:-1])]
-        return self._lines, self._starts
+            self._lines = self.text.decode("utf-8", "replace").split("\n")
+            if b"\r" in self.text:
+                self._lines = [line.rstrip("\r") for line in self._lines]
+            self._short = [line[:CONTEXT_CHARS] for line in self._lines]
+        return self._lines
 
+    def short_lines(self) -> list[str]:
+        """The lines as neighbours are shown."""
+        self.lines()
+        return self._short
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A line of the whole text. ``key`` is the same for all matches in it; None for a line that is kept only in part,
-    of which each match has another part."""
-
-    number: int
-    key: tuple[int, int, int] | None
-    text: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    def near(self, line: int, end: int) -> str:
+        """Of a line, what is around a match that ends at ``end``."""
+        start = self._starts[line]
+        stop = self._starts[line + 1] - 1 if line + 1 < len(self._starts) else len(self.text)
+        return decode(self.text[max(start, end - _REACH) : min(stop, end + _REACH)])
 
 
 @dataclass(slots=True)
@@ -80,38 +88,39 @@ class BlockText:
     outer_before: tuple[str, ...] = ()
     outer_after: tuple[str, ...] = ()
     uses: int = 0
+    _offsets: list[int] = field(default_factory=list)
 
     @property
     def weight(self) -> int:
         return sum(region.weight for region in self.regions)
 
-    def place(self, end: int, context: int) -> Place:
-        """The line with the match that ends at ``end``, with so many neighbours."""
-        index = bisect_left(self.regions, end, key=lambda region: region.offset) - 1
-        region = self.regions[index]
-        lines, starts = region.lines()
-        within = bisect_left(starts, end - region.offset) - 1
-        line = lines[within]
-        long = len(line) > LINE_CHARS
-        if long:
-            middle = end - region.offset - starts[within]
-            line = line[max(0, middle - _REACH) : middle + _REACH]
-        before = [_short(each) for each in (*region.before, *lines[:within])[-context:]] if context else []
-        after = [_short(each) for each in (*lines[within + 1 : within + 1 + context], *region.after)[:context]]
-        number = region.number + within
-        if len(before) < context:
-            # In a block that begins within a line the last line known from before is that line itself.
-            outer = self.outer_before[:-1] if self.continues and number == 0 else self.outer_before
-            before = [*outer[len(before) - context :], *before]
-        if len(after) < context:
-            after += self.outer_after[: context - len(after)]
-        key = None if long else (id(self), index, within)
-        return Place(self.base + number, key, decode(line), tuple(before), tuple(after))
+    def region_at(self, end: int) -> Region:
+        """The region with the match that ends at ``end``."""
+        if len(self._offsets) != len(self.regions):
+            self._offsets = [region.offset for region in self.regions]
+        return self.regions[bisect_left(self._offsets, end) - 1]
+
+    def neighbours(self, region: Region, line: int, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Up to so many lines before and after a line of a region."""
+        lines = region.short_lines()
+        before = lines[max(0, line - most) : line]
+        if len(before) < most:
+            before = [decode(each)[:CONTEXT_CHARS] for each in region.before] + before
+            if len(before) < most:
+                # In a block that begins within a line the last line known from before is that line itself.
+                outer = self.outer_before[:-1] if self.continues and region.number + line == 0 else self.outer_before
+                before = [each[:CONTEXT_CHARS] for each in outer] + before
+            before = before[max(0, len(before) - most) :]
+        after = lines[line + 1 : line + 1 + most]
+        if len(after) < most:
+            after += [decode(each)[:CONTEXT_CHARS] for each in region.after]
+            after += [each[:CONTEXT_CHARS] for each in self.outer_after]
+        return tuple(before), tuple(after[:most])
 
     def forget(self, ends: set[int]) -> None:
         """Drops the regions in which none of these matches end."""
-        needed = {bisect_left(self.regions, end, key=lambda region: region.offset) - 1 for end in ends}
-        self.regions = [region for index, region in enumerate(self.regions) if index in needed]
+        needed = {id(self.region_at(end)) for end in ends}
+        self.regions = [region for region in self.regions if id(region) in needed]
 
 
 class BlockLines:
@@ -147,16 +156,16 @@ class BlockLines:
         return self.data.rfind(b"\n", 0, end) + 1, self.size if stop < 0 else stop
 
     def distinct(self, ends: list[int]) -> list[int]:
-        """Of these matches (in order), the first in each line."""
+        """Of these matches (in order), the first in each line; in a long one some more, for each sees only a part."""
         find, size = self.data.find, self.size
         line_end = -1
-        chosen = []
+        chosen: list[int] = []
         for end in ends:
-            if end > line_end:
+            if end > line_end or end - chosen[-1] > _REACH // 2:
                 chosen.append(end)
                 line_end = find(b"\n", end, size)
                 if line_end < 0:
-                    break
+                    line_end = size
         return chosen
 
     def text(self, start: int, stop: int, end: int) -> str:
@@ -173,7 +182,7 @@ class BlockLines:
         while position < count:
             first = last = ends[position]
             position += 1
-            while position < count and ends[position] - last < _GAP:
+            while position < count and ends[position] - last < _GAP and ends[position] - first < _REGION_BYTES:
                 last = ends[position]
                 position += 1
             region = self._region(first, last)
@@ -238,10 +247,6 @@ def around(text: str, where: int) -> str:
     return text[begin : begin + LINE_CHARS]
 
 
-def decode(data: Sequence[int] | bytes | bytearray) -> str:
+def decode(data: bytes | bytearray) -> str:
     """A line's text, without the carriage return of its end."""
-    return bytes(data).decode("utf-8", "replace").rstrip("\r")
-
-
-def _short(line: bytes) -> str:
-    return decode(line[:_CONTEXT_BYTES])[:CONTEXT_CHARS]
+    return data.decode("utf-8", "replace").rstrip("\r")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from doctor.scan.collect import FLOOD, KEEP, BlockHits, Habits, Seen
+from doctor.scan.collect import FLOOD, KEEP, OFTEN, BlockHits, Habits, Seen
 from doctor.scan.lines import EDGE_LINES, BlockText
 
 MEMORY_BYTES = 48 * 1024 * 1024
 _LEAST_KEPT = 8
 _NOISY_LOOKS = 4096
-_UNSURE = 4  # of lines that may be near misses, so many times as many are kept
+_TRUSTED_HITS = 64
+_UNSURE = 2  # of lines that may be near misses, so many times as many are kept
 Places = tuple[BlockText, list[int]]
 
 
@@ -30,11 +30,6 @@ class Hits:
     matches: int = 0
     looks: int = 0
     hits: int = 0
-
-    def places(self) -> Iterator[tuple[BlockText, int]]:
-        for text, ends in (*self.first, *self.last):
-            for end in ends:
-                yield text, end
 
 
 class Merger:
@@ -75,22 +70,27 @@ class Merger:
         if text.uses:
             self._bytes += text.weight
             self._waiting.append(text)
-        while self._bytes > MEMORY_BYTES and self.keep > _LEAST_KEPT:
-            self._forget()
+        if self._bytes > MEMORY_BYTES:
+            self._sweep()
+            while self._bytes > MEMORY_BYTES * 3 // 4 and self.keep > _LEAST_KEPT:
+                self._halve()
+                self._sweep()
         self.last.extend(block.tail)
         self.newlines += block.newlines
 
     def habits(self) -> Habits:
         """What the blocks so far show."""
-        flooding, noisy, trusted = [], [], []
+        often, flooding, noisy, trusted = [], [], [], []
         for number, hits in self.hits.items():
-            if hits.in_first >= self.keep and hits.matches >= FLOOD * hits.pieces:
-                flooding.append(number)
+            if hits.in_first >= self.keep and hits.matches >= OFTEN * hits.pieces:
+                often.append(number)
+                if hits.matches >= FLOOD * hits.pieces:
+                    flooding.append(number)
             if hits.looks >= _NOISY_LOOKS and hits.hits * 64 < hits.looks:
                 noisy.append(number)
-            if hits.hits >= KEEP and hits.hits * _UNSURE >= hits.looks:
+            if hits.hits >= _TRUSTED_HITS and hits.hits * _UNSURE >= hits.looks:
                 trusted.append(number)
-        return Habits(frozenset(flooding), frozenset(noisy), frozenset(trusted))
+        return Habits(frozenset(often), frozenset(flooding), frozenset(noisy), frozenset(trusted))
 
     def _add(self, number: int, seen: Seen, text: BlockText) -> None:
         hits = self.hits.get(number)
@@ -117,7 +117,7 @@ class Merger:
 
     def _drop(self, hits: Hits) -> None:
         """Lets go of what comes before the last lines."""
-        wanted = self.keep if hits.sure else self.keep * _UNSURE
+        wanted = self.keep * (1 if hits.sure else _UNSURE)
         while hits.in_last - len(hits.last[0][1]) >= wanted:
             text, ends = hits.last.popleft()
             hits.in_last -= len(ends)
@@ -125,28 +125,35 @@ class Merger:
             if not text.uses:
                 self._bytes -= text.weight
 
-    def _forget(self) -> None:
-        """Halves what is kept of every pattern, and drops the regions that no pattern needs."""
+    def _halve(self) -> None:
+        """Keeps half as many lines of every pattern."""
         self.keep //= 2
+        for hits in self.hits.values():
+            room = self.keep
+            first = []
+            for text, ends in hits.first:
+                if room > 0:
+                    first.append((text, ends[:room]))
+                room -= len(ends)
+            hits.first, hits.in_first = first, sum(len(ends) for _, ends in first)
+            room = self.keep * (1 if hits.sure else _UNSURE)
+            last: deque[Places] = deque()
+            for text, ends in reversed(hits.last):
+                if room > 0:
+                    last.appendleft((text, ends[-room:]))
+                room -= len(ends)
+            hits.last, hits.in_last = last, sum(len(ends) for _, ends in last)
+
+    def _sweep(self) -> None:
+        """Drops the parts of blocks that no pattern needs any more."""
         needed: dict[int, tuple[BlockText, set[int]]] = {}
         for hits in self.hits.values():
-            excess = hits.in_first - self.keep
-            while excess > 0:
-                text, ends = hits.first.pop()
-                if len(ends) > excess:
-                    hits.first.append((text, ends[: len(ends) - excess]))
-                else:
-                    text.uses -= 1
-                hits.in_first -= min(excess, len(ends))
-                excess = hits.in_first - self.keep
-            if hits.last:
-                self._drop(hits)
-                text, ends = hits.last[-1]
-                if len(ends) > self.keep * _UNSURE:
-                    hits.last[-1] = (text, ends[-self.keep * _UNSURE :])
-                    hits.in_last = self.keep * _UNSURE
-            for text, end in hits.places():
-                needed.setdefault(id(text), (text, set()))[1].add(end)
+            for text, ends in (*hits.first, *hits.last):
+                text.uses = 0
+                needed.setdefault(id(text), (text, set()))[1].update(ends)
+        for hits in self.hits.values():
+            for text, _ in (*hits.first, *hits.last):
+                text.uses += 1
         self._bytes = 0
         for text, ends_needed in needed.values():
             text.forget(ends_needed)

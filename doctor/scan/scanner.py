@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from doctor.scan.blocks import BLOCK_BYTES, Blocks, read_head
 from doctor.scan.collect import BlockHits, Collector, Habits, Matcher
 from doctor.scan.database import Database
-from doctor.scan.lines import EDGE_LINES, BlockText, around
+from doctor.scan.lines import EDGE_LINES, LINE_CHARS, BlockText, around
 from doctor.scan.merge import Hits, Merger
+
+_Lines = dict[tuple[int, int, int], "Line"]
 
 FULL_BYTES = 8 * 1024 * 1024
 MOST_WORKERS = 8
@@ -195,7 +197,7 @@ class _Pass:
             last=tuple(merger.last)[-EDGE_LINES:],
             ends_with_newline=blocks.last_byte == b"\n",
         )
-        lines: dict[tuple[int, int, int], Line] = {}
+        lines: _Lines = {}
         found: list[tuple[int, int, Hit]] = []
         for number, hits in merger.hits.items():
             key = self._database.patterns[number].key
@@ -214,44 +216,42 @@ class _Pass:
             scan.problems.append(blocks.problem)
         return scan
 
-    def _matched(
-        self, number: int, hits: Hits, lines: dict[tuple[int, int, int], Line]
-    ) -> list[tuple[Line, dict[str, str | None]]]:
+    def _matched(self, number: int, hits: Hits, lines: _Lines) -> Iterator[tuple[Line, dict[str, str | None]]]:
         """The first lines of a pattern, and the last ones, with their captures."""
-        first: list[tuple[Line, dict[str, str | None]]] = []
-        last: list[tuple[Line, dict[str, str | None]]] = []
-        for text, ends in hits.first:
-            for end in ends:
-                self._match(number, text, end, hits, first, lines)
+        first = [self._match(number, text, end, lines) for text, ends in hits.first for end in ends]
+        last: list[tuple[Line, dict[str, str | None]] | None] = []
         for text, ends in reversed(hits.last):
             for end in reversed(ends):
-                if len(last) < self._merger.keep:
-                    self._match(number, text, end, hits, last, lines)
-        if first and last and first[-1][0].number == last[-1][0].number:
-            last.pop()
-        return first + last[::-1]
+                if len(last) < self._merger.keep and (found := self._match(number, text, end, lines)) is not None:
+                    last.append(found)
+        latest = 0
+        for found in (*first, *reversed(last)):
+            if found is None or found[0].number == latest:  # a long line, seen in two of its parts
+                hits.count -= 1
+                continue
+            latest = found[0].number
+            yield found
 
     def _match(
-        self,
-        number: int,
-        text: BlockText,
-        end: int,
-        hits: Hits,
-        into: list[tuple[Line, dict[str, str | None]]],
-        lines: dict[tuple[int, int, int], Line],
-    ) -> None:
-        place = text.place(end, self._context)
-        match = self._matcher.match(number, place.text)
-        if match is None or (into and into[-1][0].number == place.number):  # a long line, seen in two of its pieces
-            hits.count -= 1
-            return
-        line = lines.get(place.key) if place.key else None
+        self, number: int, text: BlockText, end: int, lines: _Lines
+    ) -> tuple[Line, dict[str, str | None]] | None:
+        region = text.region_at(end)
+        index = region.line_at(end - region.offset)
+        line = lines.get((region.offset, index, id(text)))
         if line is None:
-            shown = around(place.text, place.text.find(match[0]))
-            line = Line(place.number, shown, place.before, place.after)
-            if place.key:
-                lines[place.key] = line
-        into.append((line, match.groupdict()))
+            line = Line(
+                text.base + region.number + index, region.lines()[index], *text.neighbours(region, index, self._context)
+            )
+            lines[region.offset, index, id(text)] = line
+        if len(line.text) <= LINE_CHARS:
+            match = self._matcher.match(number, line.text)
+            return None if match is None else (line, match.groupdict())
+        whole = region.near(index, end - region.offset)
+        match = self._matcher.match(number, whole)
+        if match is None:
+            return None
+        # Of a long line each match shows another part.
+        return Line(line.number, around(whole, whole.find(match[0])), line.before, line.after), match.groupdict()
 
 
 def _cores() -> int:

@@ -198,6 +198,14 @@ def test_match_across_the_edge_of_the_pieces_of_a_long_line(database: Database, 
         assert [(h.line.number, h.captures["id"]) for h in found.hits] == [(1, "7")], shift
 
 
+def test_a_hit_far_behind_a_near_miss_in_a_long_line(database: Database) -> None:
+    found = scan_text(
+        "x\n" + "slot 3 is idle" + "a" * 200_000 + " slot 7 is busy " + "b" * 50_000 + "\nshort", database
+    )
+    assert [(h.line.number, h.captures) for h in found.hits] == [(2, {"id": "7"})]
+    assert found.counts == {"not-idle": 1}
+
+
 def test_lines_a_hundred_thousand_characters_long_are_cut_around_the_match(database: Database) -> None:
     found = scan_text("a" * 50_000 + " slot 7 is busy " + "b" * 50_000 + "\nshort", database)
     text = found.hits[0].line.text
