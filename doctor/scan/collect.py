@@ -6,10 +6,10 @@ make the whole pass twenty times slower. So, of a big input:
 
 * Dense patterns are sampled: searched for in the first ``PIECE_BYTES`` of every block, of which each gives one line at
   most; in full in the first ``FULL_BLOCKS`` blocks and in the final one.
-* A pattern whose first ``KEEP`` lines are known, and that comes ``OFTEN`` times and more in each piece of text in
-  which it comes at all, is not searched for everywhere from then on, except in the final block: a piece is first
-  searched for the first match of every pattern, and only if there is one of another pattern, for all matches of all.
-  One that comes ``FLOOD`` times and more is sampled even there.
+* A pattern whose first ``KEEP`` lines are known, and that comes ``FLOOD`` times and more in each piece of text in
+  which it comes at all, is sampled from then on, except in the final block. So that its matches don't reach Python, a
+  piece is first searched for the first match of every pattern; only if there is one of a pattern that does not come
+  often (``OFTEN`` times and more in each piece), it is searched for all matches of all patterns.
 * Of any pattern the first and the last ``KEEP`` lines of a block are kept and the others counted.
 * A form that may find more than its pattern hides no hit behind near misses: such lines are matched at once (after a
   look whether all of the pattern's literal texts are there, which is a tenth of the work), at most ``LOOKS_A_BLOCK``
@@ -189,7 +189,7 @@ class Collector:
         with memoryview(lines.data) as view, view[: lines.size] as data:
             for start, stop in lines.pieces(PIECE_BYTES):
                 piece = data[start:stop]
-                if whole or not habits.often or self._closer(piece, start, found, habits):
+                if whole or not habits.flooding or self._closer(piece, start, found, habits):
                     found.add(self._search(self._rare, piece), start)
                 if self._dense is None:
                     continue
