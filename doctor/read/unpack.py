@@ -199,10 +199,10 @@ class Unpacker:
         """The files of an archive in the order in which a folder is read; what is left out is told once."""
         others = sum(kind == "other" for _, kind, _ in entries)
         if others:
-            message = f"links, devices or files with holes in it are left out ({others})"
+            message = f"links, devices or sparse files in it are left out ({others})"
             self.found.trouble(archive.path, message, "unpack it yourself and name what they point to")
         files = [(clean_name(name), content) for name, kind, content in entries if kind == "file"]
-        files = [file for file in files if not IGNORED_FOLDERS.intersection(PurePosixPath(file[0]).parts[:-1])]
+        files = [file for file in files if not _is_machinery(file[0])]
         files.sort(key=lambda file: _walk_order(file[0]))
         room = max(0, self.limits.files - self.budget.members)
         if len(files) > room:
@@ -231,6 +231,12 @@ def clean_name(name: str) -> str:
     """A member's name for showing: no way out of the archive, no control characters, not endless."""
     parts = [part for part in re.split(r"[/\\]", name) if part not in {"", ".", ".."}]
     return _CONTROL.sub("?", "/".join(parts))[-_LONGEST_NAME:] or "?"
+
+
+def _is_machinery(path: str) -> bool:
+    """Version control, caches, and what macOS puts into archives beside every file."""
+    *folders, name = path.split("/")
+    return not IGNORED_FOLDERS.isdisjoint(folders) or name.startswith("._")
 
 
 def _walk_order(path: str) -> list[tuple[bool, str]]:

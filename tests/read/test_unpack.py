@@ -122,12 +122,17 @@ def test_a_name_never_leads_out_and_never_reaches_the_terminal(tmp_path: Path) -
         assert sorted(names(collection)) == ["?", "a?[31m?.log", "abs/x.log", "etc/passwd"]
 
 
+def test_what_macos_adds_is_no_log(tmp_path: Path) -> None:
+    items = {"a.log": LOG, "._a.log": b"\0\5\x16\7", "__MACOSX/._a.log": b"\0\5\x16\7", ".git/config": b"x"}
+    assert names(found(tmp_path, zip_of(items))) == names(found(tmp_path, tar_of(items))) == ["a.log"]
+
+
 def test_links_devices_and_pipes_are_left_out_with_one_problem(tmp_path: Path) -> None:
     kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
     collection = found(tmp_path, tar_of({"a.log": LOG}, *(other(f"x{kind!r}", kind) for kind in kinds)))
     assert names(collection) == ["a.log"]
     assert [message for _, message, _ in collection.problems] == [
-        "links, devices or files with holes in it are left out (5)"
+        "links, devices or sparse files in it are left out (5)"
     ]
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
