@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from doctor.memory.bandwidth import GB, bandwidth_of
 from doctor.memory.places import Plan
-from doctor.memory.speed import active_bytes, active_share_by_name, expert_share, tokens_per_second_bound
+from doctor.memory.speed import (
+    active_bytes,
+    active_share_by_name,
+    expert_share,
+    expert_share_by_name,
+    tokens_per_second_bound,
+)
 from doctor.memory.values import Values
 from doctor.memory.weights import embedding_bytes
 
@@ -47,8 +53,9 @@ def rates(plan: Plan) -> Rates:
         return Rates(resident, token)
     if _only_experts(plan, resident):
         routed = max(resident - embedding_bytes(model), 0)
-        share = expert_share(model) if model.experts_used else token / weights
-        batch = plan.shape.ubatch if plan.shape else None
+        named = expert_share_by_name(*_names(plan.values))
+        share = expert_share(model) if model.experts_used else named or token / weights
+        batch = plan.shape.ubatch if plan.shape else plan.values.integer("setting.ubatch")
         touched = round(routed * expert_share(model, batch)) if batch and model.experts_used else None
         return Rates(resident, token, round(routed * share), touched, batch)
     # Beside devices the token embedding stays in host memory, of which a token reads one row.
@@ -97,10 +104,15 @@ def _token_bytes(plan: Plan) -> int | None:
         found = active_bytes(plan.model, weights)
         if found is not None:
             return found
-    paths = [str(record.get("path") or "") for record in values.all("file")[:50]]
-    named = active_share_by_name(values.text("model.name"), values.text("setting.model_path"), *paths)
+    named = active_share_by_name(*_names(values))
     if named is not None:
         return round(weights * named)
     # A mixture whose numbers nothing gave: what it reads a token can't be told.
     mixture = experts_on_host(values) or values.number("setting.n_cpu_moe") or plan.model.experts
     return None if mixture else weights
+
+
+def _names(values: Values) -> list[str | None]:
+    """What may hold the model's name."""
+    paths = [str(record.get("path") or "") for record in values.all("file")[:50]]
+    return [values.text("model.name"), values.text("setting.model_path"), *paths]

@@ -10,8 +10,9 @@ from doctor.memory.weights import current_bits, embedding_bytes, output_bytes
 _NAMED = re.compile(
     r"(?<![\w.])(?P<total>\d{1,4}(?:\.\d+)?)B[-_]A(?P<active>\d{1,3}(?:\.\d+)?)B(?![\w.])", re.IGNORECASE
 )
-_KNOWN = ((re.compile(r"deepseek[-_. ]?(?:v3|r1)(?![-_. ]?distill)", re.IGNORECASE), 37 / 671),)
-"""Active over all parameters where the name doesn't tell, from the model cards: DeepSeek V3 and R1, 37B of 671B."""
+_DEEPSEEK_V3 = re.compile(r"deepseek[-_. ]?(?:v3|r1)(?![-_. ]?distill)", re.IGNORECASE)
+_KNOWN = ((_DEEPSEEK_V3, 37 / 671, 8 / 256),)
+"""Active over all parameters, experts in use over all of them; where the name doesn't tell: DeepSeek V3 and R1."""
 
 
 def active_bytes(model: HyperParameters, weights: int) -> int | None:
@@ -57,10 +58,16 @@ def active_share_by_name(*names: str | None) -> float | None:
         text = name[:1000]
         if (found := _NAMED.search(text)) and 0 < float(found["active"]) <= float(found["total"]):
             return float(found["active"]) / float(found["total"])
-        for pattern, share in _KNOWN:
+        for pattern, share, _ in _KNOWN:
             if pattern.search(text):
                 return share
     return None
+
+
+def expert_share_by_name(*names: str | None) -> float | None:
+    """Experts in use over all experts of a model that is known by its name."""
+    known = (share for name in names if name for pattern, _, share in _KNOWN if pattern.search(name[:1000]))
+    return next(known, None)
 
 
 def tokens_per_second_bound(bytes_per_token: float, bandwidth: float) -> float | None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from .support import GB, GIB, MIB, buffers, devices, figures, files, run
 
 V3 = {
@@ -59,6 +61,13 @@ def test_experts_in_host_memory_show_in_the_buffers_too() -> None:
     told |= {"setting.layers_offloaded": 62, "setting.layers_total": 62}
     known = figures(run(told, device=ARC, buffer=ON_CPU))
     assert known["host_token_bytes"] == figures(run(IQ1, device=ARC, buffer=ON_CPU))["host_token_bytes"]
+
+
+def test_experts_are_known_by_the_name_of_the_model() -> None:
+    named = {name: value for name, value in IQ1.items() if not name.startswith("model.") or name == "model.file_size"}
+    named["setting.model_path"] = "/m/DeepSeek-R1-UD-IQ1_S-00001-of-00003.gguf"
+    known = figures(run(named, device=ARC, buffer=ON_CPU))
+    assert known["host_read_rate"] == pytest.approx(1.5 * known["host_resident"] / 32 / GB, abs=0.02)
 
 
 def test_a_mixture_of_unknown_make_gives_no_rate() -> None:
