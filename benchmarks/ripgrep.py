@@ -113,10 +113,15 @@ def write(patterns: Iterable[Pattern], path: Path) -> int:
     return sum(translation.left_out for translation in translations)
 
 
-def count(patterns: Path, log: Path) -> tuple[float, int]:
-    """Seconds that ``rg -c -f`` takes, and the lines that it counts. Stops the benchmark if rg finds an error."""
+def count(patterns: Path, log: Path, timeout: float | None = None) -> tuple[float, int]:
+    """Seconds that ``rg -c -f`` takes, and the lines that it counts. Stops the benchmark if rg finds an error.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than ``timeout`` seconds.
+    """
     started = time.perf_counter()
-    done = subprocess.run(["rg", "-c", "-f", str(patterns), str(log)], capture_output=True, text=True, check=False)
+    command = ["rg", "-c", "-f", str(patterns), str(log)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
     seconds = time.perf_counter() - started
     if done.returncode == 2:
         raise SystemExit(f"rg does not take the patterns:\n{done.stderr[-2000:]}")

@@ -22,6 +22,7 @@ from doctor.scan.lines import EDGE_LINES, LINE_CHARS, BlockText, around
 from doctor.scan.merge import Hits, Merger
 
 _Lines = dict[tuple[int, int, int], "Line"]
+Captures = dict[str, str | None]
 
 FULL_BYTES = 8 * 1024 * 1024
 MOST_WORKERS = 8
@@ -219,14 +220,16 @@ class _Pass:
             scan.problems.append(blocks.problem)
         return scan
 
-    def _matched(self, number: int, hits: Hits, lines: _Lines) -> Iterator[tuple[Line, dict[str, str | None]]]:
+    def _matched(self, number: int, hits: Hits, lines: _Lines) -> Iterator[tuple[Line, Captures]]:
         """The first lines of a pattern, and the last ones, with their captures."""
-        first = [self._match(number, text, end, lines) for text, ends in hits.first for end in ends]
-        last: list[tuple[Line, dict[str, str | None]] | None] = []
+        captures = not hits.sure or "(?P<" in self._database.patterns[number].pattern
+        first = [self._match(number, text, end, lines, captures) for text, ends in hits.first for end in ends]
+        last: list[tuple[Line, Captures] | None] = []
         for text, ends in reversed(hits.last):
             for end in reversed(ends):
-                if len(last) < self._merger.keep and (found := self._match(number, text, end, lines)) is not None:
-                    last.append(found)
+                if len(last) < self._merger.keep:
+                    found = self._match(number, text, end, lines, captures)
+                    last += [found] if found is not None else []
         latest = 0
         for found in (*first, *reversed(last)):
             if found is None or found[0].number == latest:  # a long line, seen in two of its parts
@@ -236,17 +239,19 @@ class _Pass:
             yield found
 
     def _match(
-        self, number: int, text: BlockText, end: int, lines: _Lines
-    ) -> tuple[Line, dict[str, str | None]] | None:
+        self, number: int, text: BlockText, end: int, lines: _Lines, captures: bool
+    ) -> tuple[Line, Captures] | None:
+        """The line with the match that ends at ``end``; without ``captures`` it is known to match and captures nothing."""
         region = text.region_at(end)
         index = region.line_at(end - region.offset)
         line = lines.get((region.offset, index, id(text)))
         if line is None:
-            line = Line(
-                text.base + region.number + index, region.lines()[index], *text.neighbours(region, index, self._context)
-            )
+            neighbours = text.neighbours(region, index, self._context)
+            line = Line(text.base + region.number + index, region.lines()[index], *neighbours)
             lines[region.offset, index, id(text)] = line
         if len(line.text) <= LINE_CHARS:
+            if not captures:
+                return line, {}
             match = self._matcher.match(number, line.text)
             return None if match is None else (line, match.groupdict())
         whole = region.near(index, end - region.offset)
