@@ -23,7 +23,7 @@ from doctor.scan.patterns import Form, Pattern
 if TYPE_CHECKING:
     from types import ModuleType
 
-_FORMAT = 5
+_FORMAT = 6
 _DIGEST_BYTES = 16
 
 

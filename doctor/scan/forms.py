@@ -37,7 +37,7 @@ def derive(pattern: str) -> Form:
     trimmed, boundary_lost = _trim(tree.root)
     exact = tree.exact and not boundary_lost
     core = _core(trimmed)
-    if core is not None and core != trimmed:
+    if core is not None and _emit(core) != _emit(trimmed):
         trimmed, exact = core, False
     exact = exact and not _vague(trimmed)
     if tree.ignore_case and trimmed != EMPTY:

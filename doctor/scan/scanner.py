@@ -241,7 +241,7 @@ class _Pass:
     def _match(
         self, number: int, text: BlockText, end: int, lines: _Lines, captures: bool
     ) -> tuple[Line, Captures] | None:
-        """The line with the match that ends at ``end``; without ``captures`` it is known to match and captures nothing."""
+        """The line with the match that ends at ``end``. Without ``captures`` it is known to match, and has none."""
         region = text.region_at(end)
         index = region.line_at(end - region.offset)
         line = lines.get((region.offset, index, id(text)))

@@ -56,6 +56,11 @@ def test_exact_only_where_nothing_more_is_found() -> None:
         assert not derive(widened).exact, widened
 
 
+def test_cutting_the_ends_keeps_a_form_exact() -> None:
+    for pattern in (r"(?P<n>\d+) tokens per second", r"loading model (?P<path>.+)", r"(?:a+)+ tensors loaded(?: at)?"):
+        assert derive(pattern).exact, pattern
+
+
 def test_texts_are_in_every_match_in_lower_case() -> None:
     assert derive(r"Foo: \d+ BAR baz(?P<x> or|and)? (?i:Not) it").texts == (b"foo: ", b" bar baz", b"not", b" it")
     assert derive("größe").texts == ("größe".encode(),)
