@@ -213,6 +213,10 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
             entry.run = run.id
             document.memory.append(entry)
     document.summary = summarise(document, timeline)
+    if intake.lines:  # unpacked containers' and journals' logs: the numbers of the lines as they lie in the file
+        from doctor.read.lines import restore
+
+        restore(document, intake.lines)
     Redactor().data(document)
     return document
 
