@@ -152,18 +152,13 @@ class _Found:
         self.samples: dict[int, int] = {}
         self.flooded = False
 
-    def add(self, result: tuple[Places, bool], start: int) -> None:
-        places, stopped = result
-        self.flooded |= stopped
+    def add(self, places: Places, start: int) -> None:
         for number, ends in places:
             if number in self._sampled:
                 self.samples.setdefault(number, min(ends) + start)
                 continue
-            seen = self.seen.get(number)
-            if seen is None:
-                seen, self.ends[number] = self.seen.setdefault(number, Seen()), []
-            seen.pieces += 1
-            seen.matches += len(ends)
+            if number not in self.seen:
+                self.seen[number], self.ends[number] = Seen(), []
             self.ends[number] += [end + start for end in ends]
 
     def sample(self, places: Places, start: int) -> None:
@@ -185,18 +180,18 @@ class Collector:
     def take(self, block: Block, habits: Habits) -> BlockHits:
         lines = BlockLines(block, self._context)
         whole = not self._sampled or block.final
-        found = _Found(frozenset() if whole else habits.flooding)
+        flooding = frozenset() if whole else habits.flooding
+        found = _Found(flooding)
         with memoryview(lines.data) as view, view[: lines.size] as data:
-            for start, stop in lines.pieces(PIECE_BYTES):
-                piece = data[start:stop]
-                if whole or not habits.flooding or self._closer(piece, start, found, habits):
-                    found.add(self._search(self._rare, piece), start)
-                if self._dense is None:
-                    continue
+            for start, stop in lines.pieces(PIECE_BYTES) if flooding else [(0, lines.size)]:
+                if not flooding or self._closer(data[start:stop], start, found, habits):
+                    self._search(self._rare, lines, data, start, stop, found)
+            if self._dense is not None:
                 if whole or block.number < FULL_BLOCKS:
-                    found.add(self._search(self._dense, piece), start)
-                elif start == 0:
-                    found.sample(self._search(self._dense, piece)[0], start)
+                    self._search(self._dense, lines, data, 0, lines.size, found)
+                else:
+                    window = data[: next(lines.pieces(PIECE_BYTES))[1]]
+                    found.sample(self._expand(self._dense.search(window, MATCHES_A_PIECE)[0]), 0)
             marks = self._rare.marks(data) if self._sampled else []
         seen = found.seen
         for number, ends in found.ends.items():
@@ -208,13 +203,21 @@ class Collector:
         text = BlockText(regions, block.continues)
         return BlockHits(block.number, block.read, newlines, lines.head(), lines.tail(), seen, text, found.flooded)
 
-    def _search(self, searcher: Searcher, data: memoryview) -> tuple[Places, bool]:
-        """Patterns and where their matches end; also whether there are more matches than were looked for."""
-        found, stopped = searcher.search(data, MATCHES_A_PIECE)
-        places = self._expand(found)
-        if stopped and searcher is self._rare:
-            places += self._expand(self._database.searcher("once").search(data, MATCHES_A_PIECE)[0])
-        return places, stopped
+    def _search(
+        self, searcher: Searcher, lines: BlockLines, data: memoryview, start: int, stop: int, into: _Found
+    ) -> None:
+        """All matches in ``data[start:stop]``; where there are too many, some in each piece and the first of all."""
+        found, stopped = searcher.search(data[start:stop], 4 * MATCHES_A_PIECE)
+        if not stopped:
+            into.add(self._expand(found), start)
+            return
+        for begin, end in lines.pieces(PIECE_BYTES, start, stop):
+            found, stopped = searcher.search(data[begin:end], MATCHES_A_PIECE)
+            into.add(self._expand(found), begin)
+            into.flooded |= stopped
+            if stopped and searcher is self._rare:
+                first = self._database.searcher("once").search(data[begin:end], MATCHES_A_PIECE)[0]
+                into.add(self._expand(first), begin)
 
     def _expand(self, found: Found) -> Places:
         twins = self._database.twins
@@ -236,6 +239,8 @@ class Collector:
 
     def _choose(self, lines: BlockLines, number: int, ends: list[int], seen: Seen, habits: Habits) -> None:
         """Which lines are kept: the first, from the first on; then the last, from the last back."""
+        seen.matches = len(ends)
+        seen.pieces = len({end // PIECE_BYTES for end in ends})
         ends = lines.distinct(ends)
         seen.sure = self._database.forms[number].exact
         if not seen.sure and number not in habits.trusted:

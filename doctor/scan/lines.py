@@ -138,15 +138,13 @@ class BlockLines:
         # Where the first line begins that begins in this block; what is before it is known to other blocks.
         self._first = (self.data.find(b"\n", 0, self.size) + 1 or self.size) if block.continues else 0
 
-    def pieces(self, most: int) -> Iterator[tuple[int, int]]:
+    def pieces(self, most: int, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
         """Whole lines together, up to ``most`` bytes where lines are no longer: where they begin and end."""
-        start = 0
-        while start < self.size:
-            stop = min(start + most, self.size)
-            if stop < self.size:
-                stop = (
-                    self.data.rfind(b"\n", start, stop) + 1 or self.data.find(b"\n", stop, self.size) + 1 or self.size
-                )
+        end = self.size if end is None else end
+        while start < end:
+            stop = min(start + most, end)
+            if stop < end:
+                stop = self.data.rfind(b"\n", start, stop) + 1 or self.data.find(b"\n", stop, end) + 1 or end
             yield start, stop
             start = stop
 

@@ -35,6 +35,9 @@ class Hits:
 class Merger:
     """Takes the blocks' hits in the order of the blocks. Costs nothing a line.
 
+    Args:
+        dense: numbers of patterns that are sampled anyhow.
+
     Attributes:
         hits: by number of the pattern.
         keep: how many of the first and of the last lines of a pattern are kept.
@@ -43,7 +46,8 @@ class Merger:
         flooded: the first line of each block that has more matches than were looked at.
     """
 
-    def __init__(self, context: int) -> None:
+    def __init__(self, context: int, dense: frozenset[int] = frozenset()) -> None:
+        self._dense = dense
         self.hits: dict[int, Hits] = {}
         self.keep = KEEP
         self.first: list[str] = []
@@ -82,7 +86,7 @@ class Merger:
         """What the blocks so far show."""
         often, flooding, noisy, trusted = [], [], [], []
         for number, hits in self.hits.items():
-            if hits.in_first >= self.keep and hits.matches >= OFTEN * hits.pieces:
+            if number not in self._dense and hits.in_first >= self.keep and hits.matches >= OFTEN * hits.pieces:
                 often.append(number)
                 if hits.matches >= FLOOD * hits.pieces:
                     flooding.append(number)

@@ -145,7 +145,8 @@ class _Pass:
         self._context = context
         self._progress = progress
         self._matcher = Matcher(database)
-        self._merger = Merger(context)
+        dense = frozenset(number for number, pattern in enumerate(database.patterns) if pattern.dense)
+        self._merger = Merger(context, dense)
         self._habits: list[Habits] = []
         self._done: dict[int, BlockHits] = {}
         self._next = 0
