@@ -8,6 +8,7 @@ from typing import Any
 
 from doctor.memory import whatif
 from doctor.memory.bandwidth import GB
+from doctor.memory.disks import model_disk
 from doctor.memory.holders import holders, placement_text
 from doctor.memory.host import binding_limit
 from doctor.memory.kv import CacheShape, kv_bytes, kv_bytes_per_token
@@ -110,8 +111,11 @@ def _devices(plan: Plan, sheet: _Sheet) -> None:
     sheet.add("placement", placement_text(plan.devices), "the parts of each device, and what was free there", "")
     held = holders(device, plan.values)
     if held is not None:
-        sheet.add("device_holders", held.text, "processes that nvidia-smi lists for it", "", device=device.name)
+        sheet.add("device_holders", held.text or None, "processes that nvidia-smi lists for it", "", device=device.name)
         sheet.add("device_held", held.bytes or None, "what they hold", device=device.name)
+        used: dict[str, Any] = {"total": held.total, "free": device.free, "held": held.bytes}
+        sheet.add("device_total", held.total, "memory of the card", device=device.name)
+        sheet.add("device_unlisted", held.rest, "total - free - held: driver and CUDA context", **used)
     split = whatif.tensor_split_that_fits(plan)
     if split is not None:
         given_free: dict[str, Any] = {_key(place.name): place.free for place in plan.devices}
@@ -147,6 +151,9 @@ def _rates(plan: Plan, sheet: _Sheet) -> None:
     )
     touched = "experts in host memory x (1 - (1 - used / all) ^ tokens of the batch)"
     sheet.add("host_batch_bytes", known.host_batch, touched, batch=known.batch, resident=known.resident, **experts)
+    if known.resident and (disk := model_disk(plan.values)) is not None:
+        sheet.add("model_disk", disk[0], "the disk whose mount point is above the model's path, or the only one", "")
+        sheet.add("model_disk_rate", disk[1], "published for disks of that kind", "GB/s")
     speed = plan.values.number("speed.generation")
     sheet.add(
         "host_read_rate",

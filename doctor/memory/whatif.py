@@ -17,7 +17,7 @@ from doctor.memory.weights import layer_bytes, output_bytes, smaller_quants
 def need_at(plan: Plan, place: Place, shape: CacheShape) -> int:
     """Bytes that ``place`` needs with other cache settings.
 
-    A compute buffer that the engine printed counts as it is for a context up to the present one.
+    For a context up to the present one a compute buffer that the engine printed is scaled down as the estimate is.
 
     Raises:
         ValueError: the KV cache can't be computed.
@@ -150,8 +150,13 @@ def _budget(plan: Plan, place: Place) -> int | None:
 
 def _compute_at(plan: Plan, place: Place, shape: CacheShape) -> int:
     printed = sum(part.bytes for part in place.parts if part.kind == "compute" and part.source == "log")
-    if printed and plan.shape and shape.context <= plan.shape.context:
-        return printed
     if not place.part("compute"):
         return 0
-    return max(printed, compute_bytes(plan.model, shape) or 0)
+    estimate = compute_bytes(plan.model, shape) or 0
+    if printed and plan.shape and shape.context <= plan.shape.context:
+        present = compute_bytes(plan.model, plan.shape)
+        if not present or not estimate:
+            return printed
+        # An estimate that is too low is so by what it leaves out: it is raised in proportion.
+        return min(printed, math.ceil(estimate * max(printed / present, 1.0)))
+    return max(printed, estimate)

@@ -70,9 +70,10 @@ def test_names_and_units_are_those_of_the_catalogue() -> None:
         **BIG, **settings(1024, 512), "setting.override_tensor": "exps=CPU", "speed.generation": 2.0,
         "model.experts": 64, "model.experts_used": 4,
     }  # fmt: skip
-    found += run(moe).derivations
+    disk = [Record("disk", {"name": "sda", "medium": "hard disk"}, Origin("lsblk.txt"))]
+    found += run(moe, disk=disk).derivations
     smi = [Record("process", {"pid": 1, "name": "Xorg", "device": 0, "bytes": MIB}, Origin("smi.txt", 1))]
-    cards = devices({"name": "CUDA0", "free": 4 * GIB}, {"name": "CUDA1", "free": 6 * GIB})
+    cards = devices({"name": "CUDA0", "free": 4 * GIB, "total": 8 * GIB}, {"name": "CUDA1", "free": 6 * GIB})
     found += run(CARD, device=cards, process=smi).derivations
     assert {derivation.name for derivation in found} == set(DECLARED)
     for derivation in found:

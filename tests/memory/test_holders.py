@@ -64,3 +64,18 @@ def test_what_each_device_needs_in_words() -> None:
     )
     assert "free" not in (placement_text([place(free=None)]) or "")
     assert placement_text([]) is None
+
+
+def test_what_no_process_holds_is_the_driver_s() -> None:
+    listed = processes((0, "/usr/lib/xorg/Xorg", 412 * MIB))
+    smi = Record(
+        "device", {"index": 0, "description": "NVIDIA L4", "total": 24 * GIB, "used": 420 * MIB}, Origin("smi")
+    )
+    found = holders(place(), Values(listed._resolve, {"process": listed.all("process"), "device": [smi]}))
+    assert found is not None and (found.total, found.rest) == (24 * GIB, GIB - 412 * MIB)
+    later = holders(
+        place(free=24 * GIB - MIB), Values(listed._resolve, {"process": listed.all("process"), "device": [smi]})
+    )
+    assert later is not None and later.rest is None
+    nobody = holders(place(), Values(listed._resolve, {"device": [smi]}))
+    assert nobody is not None and (nobody.bytes, nobody.text, nobody.rest) == (0, "", GIB)

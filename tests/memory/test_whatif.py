@@ -115,3 +115,19 @@ def test_a_quantisation_for_the_whole_model() -> None:
     smaller = whatif.quant_that_fits(run({**facts, "host.ram_available": 5 * GIB}).plan)
     assert smaller is not None and smaller[0] == "Q4_K_M"
     assert whatif.quant_that_fits(run({**facts, "host.ram_available": GIB}).plan) is None
+
+
+def test_a_printed_compute_buffer_shrinks_with_the_context() -> None:
+    # Two RTX 4090: the compute buffer for 8192 tokens without flash attention (1104.45 MiB) was refused
+    facts = {**BIG, **settings(8192, 512, flash_attention="off"), "engine.name": "llama.cpp"}
+    found = run(
+        facts,
+        device=devices({"name": "CUDA0", "free": 2560 * MIB}),
+        buffer=buffers(("CUDA0", "weights", 899.66), ("CUDA0", "kv", 1024.0), ("CUDA0", "compute", 300.0)),
+    ).plan
+    shape, card = found.shape, found.devices[0]
+    assert shape is not None
+    # 16 heads x 4 bytes x 4096 cells x 512 tokens less: half the scores
+    half = whatif.need_at(found, card, replace(shape, context=4096))
+    assert abs(half - (899.66 + 512 + 166) * MIB) < 2 * MIB
+    assert whatif.need_at(found, card, shape) == card.need

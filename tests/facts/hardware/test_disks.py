@@ -34,10 +34,25 @@ def test_df_in_blocks() -> None:
 
 def test_lsblk_gives_whole_disks() -> None:
     assert records("disk/lsblk.txt", "disk") == [
-        {"name": "sda", "bytes": round(7.3 * TIB)},
-        {"name": "nvme0n1", "bytes": round(953.9 * GIB)},
+        {"name": "sda", "bytes": round(7.3 * TIB), "mounts": ["/srv"]},
+        {"name": "nvme0n1", "bytes": round(953.9 * GIB), "medium": "NVMe drive", "mounts": ["/boot/efi", "/"]},
     ]
-    assert records("disk/lsblk-rota.txt", "disk") == [
-        {"name": "sda", "bytes": round(7.3 * TIB), "rotational": True, "model": "WDC WD80EFZX-68UW8N0"},
-        {"name": "nvme0n1", "bytes": round(953.9 * GIB), "rotational": False, "model": "Samsung SSD 980 PRO 1TB"},
+    hard, nvme = records("disk/lsblk-rota.txt", "disk")
+    assert hard == {
+        "name": "sda",
+        "bytes": round(7.3 * TIB),
+        "rotational": True,
+        "model": "WDC WD80EFZX-68UW8N0",
+        "medium": "hard disk",
+    }
+    assert nvme["rotational"] is False and nvme["medium"] == "NVMe drive"
+
+
+def test_the_kind_of_a_disk_and_its_mount_points() -> None:
+    assert [(d["name"], d.get("medium"), d.get("mounts")) for d in records("disk/lsblk-kinds.txt", "disk")] == [
+        ("sda", "SATA SSD", ["/", "/home", "/srv/models"]),
+        ("sdb", "hard disk", ["/backup"]),
+        ("sdc", "SSD", None),
+        ("vda", None, ["/data"]),
+        ("nvme0n1", "NVMe drive", ["/scratch"]),
     ]
