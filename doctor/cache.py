@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import sys
 from pathlib import Path
 
 KEEP_FILES = 12
@@ -15,21 +15,27 @@ KEEP_FILES = 12
 
 def cache_folder() -> Path | None:
     """The folder, made when needed; None when there is none that only this user can write to."""
-    named = os.environ.get("LLMDOCTOR_CACHE_DIR")
-    if named:
-        folder = Path(named)
-    else:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("llmdoctor", appauthor=False)
     try:
+        folder = _place()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = folder.stat()
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
         return None
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
         return None  # others could plant a file here
     return folder
+
+
+def _place() -> Path:
+    named = os.environ.get("LLMDOCTOR_CACHE_DIR")
+    if named:
+        return Path(named)
+    if sys.platform.startswith("linux"):  # what platformdirs gives, without its import at every start
+        base = Path(os.environ.get("XDG_CACHE_HOME", "").strip())
+        return (base if base.is_absolute() else Path.home() / ".cache") / "llmdoctor"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("llmdoctor", appauthor=False)
 
 
 def read_cache(kind: str, key: str) -> bytes | None:
@@ -48,6 +54,8 @@ def write_cache(kind: str, key: str, data: str | bytes) -> None:
     folder = cache_folder()
     if folder is None:
         return
+    import tempfile  # not at every start: it takes 7 ms
+
     content = data.encode() if isinstance(data, str) else data
     with contextlib.suppress(OSError):
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=f".{kind}-")

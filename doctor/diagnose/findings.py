@@ -63,12 +63,12 @@ class Writer:
     def _render(self, candidate: Candidate, template: str) -> str:
         from doctor.rulebook.prose import render
 
-        return " ".join(render(template, candidate.scope, self.ground.book.prose.get(template)).split())
+        return " ".join(render(template, candidate.scope, candidate.rule.prose.get(template)).split())
 
     def _fill(self, candidate: Candidate, template: str) -> str | None:
         from doctor.rulebook.prose import fill
 
-        return fill(template, candidate.scope, self.ground.book.prose.get(template))
+        return fill(template, candidate.scope, candidate.rule.prose.get(template))
 
     def _remedies(self, candidate: Candidate) -> list[RemedyEntry]:
         deployment = self.deployments.get(candidate.run.id if candidate.run else "", Deployment())

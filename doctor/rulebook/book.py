@@ -1,14 +1,14 @@
-"""The rule book as the program uses it: validated once, compiled once, cached as JSON.
+"""The rule book as the program uses it: validated once, compiled once, cached.
 
 Reading 220 YAML files, building the pydantic models and parsing the expressions costs half a second; a healthy start
-has a tenth of that. So the book is kept as plain data (dataclasses over JSON): the pydantic models are imported only
-when a rule file has changed.
+has a tenth of that. So the book is kept as plain data (dataclasses over JSON, see ``stored``): the pydantic models are
+imported only when a rule file has changed, and of a rule only what the matching needs is read before it matches.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from doctor import __version__, resources
 from doctor.cache import read_cache, write_cache
+from doctor.rulebook.stored import FORMAT, Record, pack, unpack
 from doctor.vocabulary.terms import Evidence, Kind, Outcome, Phase, Severity
 
 if TYPE_CHECKING:
     from doctor.rulebook.load import Files, Mistake
     from doctor.scan.patterns import Pattern
-
-FORMAT = 3
 
 # Lines that look like an error, whoever printed them: those that nothing explains are shown to the reader.
 ERROR_KEY = "x:error"
@@ -32,9 +31,9 @@ ERROR_PATTERN = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CompiledRule:
-    """A rule, ready to be matched. ``card`` is the whole rule as JSON data (prose, remedies, references, examples)."""
+    """A rule, ready to be matched. The rest of it (prose, remedies, references, examples) is read when asked for."""
 
     id: str
     kind: Kind
@@ -43,36 +42,48 @@ class CompiledRule:
     outcome: Outcome | None
     family: str
     engines: list[dict[str, Any]]
+    signatures: dict[str, dict[str, Any]]
     captures: dict[str, dict[str, str]]
     match: dict[str, Any]
     compute: dict[str, str]
     explains: list[str]
     specificity: int
     evidence: Evidence
-    card: dict[str, Any]
+    record: Record
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The whole rule as JSON data."""
+        return self.record.card
+
+    @property
+    def prose(self) -> dict[str, Any]:
+        """Its parsed templates by their text."""
+        return self.record.prose
 
     @property
     def title(self) -> str:
         return str(self.card["title"])
 
     @staticmethod
-    def of(card: dict[str, Any]) -> CompiledRule:
-        kind = Kind(card["kind"])
+    def of(entry: dict[str, Any], record: Record) -> CompiledRule:
+        """From what ``stored`` keeps of a rule for the matching."""
         return CompiledRule(
-            id=card["id"],
-            kind=kind,
-            severity=Severity(card["severity"]),
-            phase=Phase(card["phase"]),
-            outcome=Outcome(card["outcome"]) if card["outcome"] else None,
-            family=card["family"] or "unknown",
-            engines=card["engines"],
-            captures={name: signature["captures"] for name, signature in card["signatures"].items()},
-            match=card["match"],
-            compute=card["compute"],
-            explains=card["explains"],
-            specificity=card["specificity"],
-            evidence=Evidence(card["evidence"]),
-            card=card,
+            id=entry["id"],
+            kind=Kind(entry["kind"]),
+            severity=Severity(entry["severity"]),
+            phase=Phase(entry["phase"]),
+            outcome=Outcome(entry["outcome"]) if entry["outcome"] else None,
+            family=entry["family"] or "unknown",
+            engines=entry["engines"],
+            signatures=entry["signatures"],
+            captures={name: signature["captures"] for name, signature in entry["signatures"].items()},
+            match=entry["match"],
+            compute=entry["compute"],
+            explains=entry["explains"],
+            specificity=entry["specificity"],
+            evidence=Evidence(entry["evidence"]),
+            record=record,
         )
 
 
@@ -84,7 +95,6 @@ class RuleBook:
     dialects: dict[str, dict[str, Any]] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, Any] = field(default_factory=dict)
-    prose: dict[str, Any] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     key: str = ""
 
@@ -95,7 +105,7 @@ class RuleBook:
         found = [
             Pattern(f"r:{rule.id}:{name}", signature["pattern"], signature["ignore_case"], signature["dense"])
             for rule in self.rules.values()
-            for name, signature in rule.card["signatures"].items()
+            for name, signature in rule.signatures.items()
         ]
         for engine, dialect in self.dialects.items():
             for section in ("recognise", "starts", "markers", "facts", "harmless", "errors"):
@@ -129,7 +139,7 @@ def load_book(extra: Sequence[Path] = ()) -> RuleBook:
     cached = read_cache("book", key)
     if cached is not None:
         try:
-            return _from_json(json.loads(cached), key)
+            return _from_stored(cached, key)
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # a damaged cache is the same as none
     from doctor.rulebook.load import Files, load_folder
@@ -137,15 +147,15 @@ def load_book(extra: Sequence[Path] = ()) -> RuleBook:
     files = Files()
     for folder in folders:
         load_folder(folder, files)
-    data = compile_files(files, [str(mistake) for mistake in files.mistakes])
-    write_cache("book", key, json.dumps(data, separators=(",", ":")))
-    return _from_json(data, key)
+    made = pack(compile_files(files, [str(mistake) for mistake in files.mistakes]), templates_of)
+    write_cache("book", key, made)
+    return _from_stored(made, key)
 
 
 def compile_book(files: Files) -> RuleBook:
     """A book from files already loaded (for the lint, and for trying a rule that is being written)."""
-    data = compile_files(files, [str(mistake) for mistake in files.mistakes])
-    return _from_json(data, hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest())
+    made = pack(compile_files(files, [str(mistake) for mistake in files.mistakes]), templates_of)
+    return _from_stored(made, hashlib.sha256(made).hexdigest())
 
 
 def compile_files(files: Files, mistakes: list[str]) -> dict[str, Any]:
@@ -177,7 +187,6 @@ def compile_files(files: Files, mistakes: list[str]) -> dict[str, Any]:
         else:
             rules.append(card)
     return {
-        "format": FORMAT,
         "rules": rules,
         "dialects": [dialect.model_dump(mode="json") for _path, dialect in files.dialects],
         "lineage": files.lineage,
@@ -230,33 +239,40 @@ def _terms(match: dict[str, Any], place: str) -> Iterator[tuple[str, str]]:
                 yield from _terms(term, f"{place}.{part}.{index}")
 
 
-def _from_json(data: dict[str, Any], key: str) -> RuleBook:
-    if data["format"] != FORMAT:
-        raise ValueError("another format")
+def _from_stored(content: bytes, key: str) -> RuleBook:
+    head, records = unpack(content)
     return RuleBook(
-        rules={card["id"]: CompiledRule.of(card) for card in data["rules"]},
-        dialects={dialect["engine"]: dialect for dialect in data["dialects"]},
-        lineage=data["lineage"],
-        nodes=data["nodes"],
-        prose=data["prose"],
-        mistakes=data["mistakes"],
+        rules={
+            entry["id"]: CompiledRule.of(entry, record) for entry, record in zip(head["rules"], records, strict=True)
+        },
+        dialects={dialect["engine"]: dialect for dialect in head["dialects"]},
+        lineage=head["lineage"],
+        nodes=head["nodes"],
+        mistakes=head["mistakes"],
         key=key,
     )
 
 
 def _key(folders: Iterable[Path]) -> str:
     """Changes when a rule file, the program or the schema changes: names, sizes and times, not contents (2 ms)."""
-    digest = hashlib.sha256(f"{__version__} {FORMAT}".encode())
+    found = [f"{__version__} {FORMAT}"]
     code = Path(__file__).parent
-    folders_of_code = (code, code.parent, code.parent / "vocabulary")
-    for path in (path for folder in folders_of_code for path in sorted(folder.glob("*.py"))):
-        _add(digest, path)
+    for folder in (code, code.parent, code.parent / "vocabulary"):
+        found += sorted(_files(str(folder), (".py",), below=False))
     for folder in folders:
-        for path in sorted(folder.rglob("*.y*ml")):
-            _add(digest, path)
-    return digest.hexdigest()
+        found += sorted(_files(str(folder), (".yaml", ".yml"), below=True))
+    return hashlib.sha256("\n".join(found).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _add(digest: Any, path: Path) -> None:
-    status = path.stat()
-    digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+def _files(folder: str, endings: tuple[str, ...], *, below: bool) -> Iterator[str]:
+    """Path, size and time of every such file; ``pathlib`` takes five times as long for it."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.endswith(endings):
+            status = entry.stat()
+            yield f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}"
+        elif below and entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path, endings, below=True)
