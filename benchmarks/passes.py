@@ -66,16 +66,15 @@ def bare_pass(path: Path, database: Database, workers: int, count: str) -> dict[
     """
     import hyperscan
 
-    for flavour in ("rare", "dense"):
-        database.searcher(flavour)
     rare = database._engines["rare"]
     compiled = rare.database  # type: ignore[attr-defined]
-    dense = getattr(database._engines["dense"], "database", None)  # none where no pattern is dense
+    # None where no pattern is dense.
+    dense, sample = (getattr(database._engines[flavour], "database", None) for flavour in ("dense", "sample"))
     newlines: list[int] = []
 
     def work(blocks: Blocks) -> None:
         scratch = hyperscan.Scratch(compiled)
-        dense_scratch = hyperscan.Scratch(dense) if dense else None
+        scratches = {each: hyperscan.Scratch(each) for each in (dense, sample) if each}
         marks = rare.searcher().marks
         buffer = bytearray(blocks.block_bytes)
         total = 0
@@ -83,8 +82,9 @@ def bare_pass(path: Path, database: Database, workers: int, count: str) -> dict[
             with memoryview(block.text) as view, view[: block.size] as data:
                 compiled.scan(data, match_event_handler=lambda *_: None, scratch=scratch)
                 if dense:
-                    some = data if block.number < FULL_BLOCKS or block.final else data[:PIECE_BYTES]
-                    dense.scan(some, match_event_handler=lambda *_: None, scratch=dense_scratch)
+                    full = block.number < FULL_BLOCKS or block.final
+                    wanted, some = (dense, data) if full else (sample, data[:PIECE_BYTES])
+                    wanted.scan(some, match_event_handler=lambda *_: None, scratch=scratches[wanted])
                 if count == "hyperscan":
                     found = marks(data)
                     total += LINES_A_MARK * len(found) + buffer.count(b"\n", found[-1] if found else 0, block.size)
@@ -120,7 +120,7 @@ def main() -> None:
     if arguments.unsampled:
         chosen = [replace(pattern, dense=False) for pattern in chosen]
     database = Database(chosen)
-    for flavour in ("rare", "once", "dense"):
+    for flavour in ("rare", "once", "dense", "sample"):
         database.searcher(flavour)
     if arguments.kind == "scan":
         result = scan_pass(arguments.file, database, arguments.workers)

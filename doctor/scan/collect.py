@@ -32,7 +32,7 @@ from doctor.scan.database import Database
 from doctor.scan.engines import Found, Searcher
 from doctor.scan.lines import LINE_CHARS, BlockLines, BlockText
 
-KEEP = 256
+KEEP = 128
 OFTEN = 2
 FLOOD = 24
 PROBE = 16
@@ -175,7 +175,7 @@ class Collector:
         self._sampled = sampled
         self._context = context
         self._rare = self._database.searcher("rare")
-        self._dense = self._database.searcher("dense") if self._database.has_dense else None
+        self._has_dense = self._database.has_dense
 
     def take(self, block: Block, habits: Habits) -> BlockHits:
         lines = BlockLines(block, self._context)
@@ -186,12 +186,12 @@ class Collector:
             for start, stop in lines.pieces(PIECE_BYTES) if flooding else [(0, lines.size)]:
                 if not flooding or self._closer(data[start:stop], start, found, habits):
                     self._search(self._rare, lines, data, start, stop, found)
-            if self._dense is not None:
+            if self._has_dense:
                 if whole or block.number < FULL_BLOCKS:
-                    self._search(self._dense, lines, data, 0, lines.size, found)
+                    self._search(self._database.searcher("dense"), lines, data, 0, lines.size, found)
                 else:
                     window = data[: next(lines.pieces(PIECE_BYTES))[1]]
-                    found.sample(self._expand(self._dense.search(window, MATCHES_A_PIECE)[0]), 0)
+                    found.sample(self._expand(self._database.searcher("sample").search(window, MATCHES_A_PIECE)[0]), 0)
             marks = self._rare.marks(data) if self._sampled else []
         seen = found.seen
         for number, ends in found.ends.items():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctor import __version__
 from doctor.cache import read_cache, write_cache
-from doctor.scan.engines import Engine, Flavour, HyperscanEngine, PlainEngine, Searcher
+from doctor.scan.engines import DENSE, Engine, Flavour, HyperscanEngine, PlainEngine, Searcher
 from doctor.scan.patterns import Form, Pattern
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Database:
         self._lock = threading.Lock()
         self._thread = threading.local()
 
-    @property
+    @cached_property
     def has_dense(self) -> bool:
         return any(pattern.dense for pattern in self.patterns)
 
@@ -117,7 +117,7 @@ class Database:
         self._pair()
 
     def _chosen(self, flavour: Flavour) -> list[int]:
-        return [number for number in self.twins if self.patterns[number].dense == (flavour == "dense")]
+        return [number for number in self.twins if self.patterns[number].dense == (flavour in DENSE)]
 
     def _pair(self) -> None:
         leaders: dict[tuple[bytes, bool, bool], int] = {}

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from doctor.scan.patterns import Form, Pattern
 
 # rare: every match of every pattern that is not dense. once: the first match of each of them. dense: every match of
-# every dense pattern.
-Flavour = Literal["rare", "once", "dense"]
+# every dense pattern. sample: the first match of each of them.
+Flavour = Literal["rare", "once", "dense", "sample"]
+FIRST_ONLY: tuple[Flavour, ...] = ("once", "sample")
+DENSE: tuple[Flavour, ...] = ("dense", "sample")
 Found = dict[int, list[int]]  # number of the pattern -> where its matches end
 
 LINES_A_MARK = 512
@@ -89,7 +91,7 @@ class HyperscanEngine:
             expressions.append(forms[number].expression)
             flags.append(
                 (hyperscan.HS_FLAG_CASELESS if pattern.ignore_case else 0)
-                | (hyperscan.HS_FLAG_SINGLEMATCH if flavour == "once" else 0)
+                | (hyperscan.HS_FLAG_SINGLEMATCH if flavour in FIRST_ONLY else 0)
             )
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         database.compile(expressions=expressions, ids=numbers, flags=flags)
@@ -152,7 +154,7 @@ class PlainEngine:
                 number,
                 max(forms[number].texts, key=len, default=b""),
                 re.compile(forms[number].expression, re.IGNORECASE if patterns[number].ignore_case else 0),
-                flavour == "once",
+                flavour in FIRST_ONLY,
             )
             for number in chosen
         ]

@@ -13,29 +13,40 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from doctor.read.nodes import UNPLACED
+from doctor.read.prefix import relative_clock
+from doctor.scan.links import link
 from doctor.vocabulary.terms import Outcome
 
 if TYPE_CHECKING:
     from doctor.rulebook.book import RuleBook
     from doctor.scan.scanner import Line, Scan
 
-# The relative clock of llama.cpp since 2026: minutes.seconds.milliseconds.microseconds, then the level.
-_CLOCK = re.compile(r"(?:^|\s)(\d+)\.(\d{2})\.(\d{3})\.(\d{3}) [A-Z] ")
+_ROTATION = re.compile(r"(?:[.-]\d{4}-?\d\d-?\d\d|\.\d{1,3}|\.log|\.txt|\.old|\.prev(?:ious)?)+$")
 _CLOCK_FALL_SECONDS = 1.0
 _ENVELOPE_CHARS = 240
 
 
 @dataclass(slots=True)
 class Observation:
-    """A pattern seen on a line of a source. ``captures`` are the raw texts."""
+    """A pattern seen on a line of a source.
+
+    Attributes:
+        captures: the raw texts.
+        run: the run that prints the line.
+        proc: the process of it, if the line says so.
+        about: of a line outside of runs, the runs that it is about; None if it does not tell.
+    """
 
     source: int
     path: str
     key: str
     line: Line
     captures: dict[str, str | None]
+    node: str = UNPLACED
     run: Run | None = None
     proc: str | None = None
+    about: tuple[Run, ...] | None = None
 
     @property
     def number(self) -> int:
@@ -89,6 +100,11 @@ class Run:
     def is_worker(self) -> bool:
         return self.product == "rpc-server"
 
+    @property
+    def service(self) -> tuple[str, str, str]:
+        """What it is a life of: node, log file (rotated names count as one), engine."""
+        return (self.node, _ROTATION.sub("", self.path), self.engine or "")
+
 
 @dataclass(slots=True)
 class ScannedSource:
@@ -114,7 +130,8 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
     timeline = Timeline()
     for source in sources:
         observations = [
-            Observation(source.index, source.path, hit.key, hit.line, hit.captures) for hit in source.scan.hits
+            Observation(source.index, source.path, hit.key, hit.line, hit.captures, source.node)
+            for hit in source.scan.hits
         ]
         if source.kind != "log" or _only_context(observations, book):
             timeline.context += observations
@@ -135,6 +152,7 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
             _name_processes(run, book)
         timeline.runs += runs
     _set_aside_strangers(timeline)
+    link(timeline)
     for number, run in enumerate(timeline.runs, 1):
         run.id = f"run-{number}"
     return timeline
@@ -232,7 +250,7 @@ def _start_lines(observations: list[Observation], book: RuleBook) -> dict[bool, 
     over = {True: False, False: False}
     clock = -1.0
     for observation in observations:
-        if (now := _clock(observation.line.text)) is not None:
+        if (now := relative_clock(observation.line.text)) is not None:
             if now < clock - _CLOCK_FALL_SECONDS and observation.number not in found[False]:
                 if not found[False]:
                     found[False].append(1)  # what the clock counted until now was a life too
@@ -262,14 +280,6 @@ def _start_lines(observations: list[Observation], book: RuleBook) -> dict[bool, 
             if not weak:
                 seen[wraps].add(observation.key)
     return found
-
-
-def _clock(text: str) -> float | None:
-    found = _CLOCK.search(text[:80])
-    if not found:
-        return None
-    minutes, seconds, millis, micros = (int(part) for part in found.groups())
-    return minutes * 60 + seconds + millis / 1e3 + micros / 1e6
 
 
 def _run_at(runs: list[Run], observation: Observation, book: RuleBook) -> Run | None:

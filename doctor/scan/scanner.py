@@ -61,7 +61,7 @@ class Scan:
     """What a pass found.
 
     Attributes:
-        hits: by line, then in the order of the patterns; of each pattern the first and last 256 lines.
+        hits: by line, then in the order of the patterns; of each pattern the first and last 128 lines.
         lines, bytes: of the input.
         sampled: of dense patterns not every line was looked at.
         counts: by key, how many lines there are, with those not in ``hits``; of sampled patterns (dense ones, and

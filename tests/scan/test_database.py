@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def found(database: Database) -> dict[str, dict[int, list[int]]]:
     return {
         flavour: dict(database.searcher(flavour).search(TEXT, 100)[0])  # type: ignore[arg-type]
-        for flavour in ("rare", "once", "dense")
+        for flavour in ("rare", "once", "dense", "sample")
     }
 
 
@@ -36,6 +36,7 @@ EXPECTED = {
     "rare": {0: [16], 1: [35, 49]},
     "once": {0: [16], 1: [35]},
     "dense": {3: [69]},
+    "sample": {3: [69]},
 }
 
 
@@ -61,11 +62,11 @@ def test_flavours_and_twins() -> None:
 def test_second_time_it_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = compilations(monkeypatch)
     assert found(Database(PATTERNS)) == EXPECTED
-    assert made == ["rare", "once", "dense"]
-    assert len(list(folder.glob("patterns-*"))) == 3
+    assert made == ["rare", "once", "dense", "sample"]
+    assert len(list(folder.glob("patterns-*"))) == 4
     again = Database(PATTERNS)
     assert found(again) == EXPECTED
-    assert made == ["rare", "once", "dense"]
+    assert made == ["rare", "once", "dense", "sample"]
     assert [form.exact for form in again.forms] == [False, True, True, True]
     assert again.twins == {0: [0, 2], 1: [1], 3: [3]}
 
@@ -149,7 +150,7 @@ def test_patterns_that_can_not_be_used_are_left_out_and_named() -> None:
 
 
 def test_nothing_to_search_for() -> None:
-    assert found(Database([])) == {"rare": {}, "once": {}, "dense": {}}
+    assert found(Database([])) == {"rare": {}, "once": {}, "dense": {}, "sample": {}}
     assert Database([Pattern("all", ".*")]).searcher("rare").search(TEXT, 10) == ({}, False)
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doctor.scan import scanner
+from doctor.scan.collect import KEEP
 from doctor.scan.database import Database
 from doctor.scan.patterns import Pattern
 from doctor.scan.scanner import Hit, Scan, scan, scan_text
@@ -221,10 +222,10 @@ def test_of_a_flood_the_first_and_the_last_are_kept_and_all_are_counted(database
     lines[15_000] = b"rare: allocating 1.0 MiB on device 0: cudaMalloc failed: out of memory"
     found = scan(io.BytesIO(b"\n".join(lines)), database, workers=2)
     numbers = [h.line.number for h in found.hits if h.key == "xid"]
-    assert numbers[:256] == [*range(1, 257)]
+    assert numbers[:KEEP] == [*range(1, KEEP + 1)]
     assert numbers[-32:] == [*range(20_000 - 31, 20_001)]
     assert numbers == sorted(set(numbers))
-    assert len(numbers) <= 512
+    assert len(numbers) <= 2 * KEEP
     assert found.counts == {"xid": 19_999, "oom": 1}
     assert [h.line.number for h in found.hits if h.key == "oom"] == [15_001]
     assert not found.problems
@@ -234,9 +235,9 @@ def test_what_comes_now_and_then_is_kept_in_full(small_blocks: int) -> None:
     database = Database([Pattern(f"p{n}", f"pattern number {n};") for n in range(20)], cache=False)
     load = "\n".join(f"pattern number {n};" for n in range(20)) + "\n" + "y" * 90 + "\n"
     rest = ("z" * 90 + "\n") * 1000
-    found = scan(io.BytesIO((load + rest).encode() * 300), database, workers=2)
+    found = scan(io.BytesIO((load + rest).encode() * 250), database, workers=2)
     for key in range(20):
-        expected = [run * 1021 + key + 1 for run in range(300)]
+        expected = [run * 1021 + key + 1 for run in range(250)]
         assert [h.line.number for h in found.hits if h.key == f"p{key}"] == expected
     assert not found.problems
 
@@ -252,8 +253,8 @@ def test_a_flood_is_sampled_but_not_what_comes_with_it(monkeypatch: pytest.Monke
     assert scans[0] == scans[1]
     assert [h.line.number for h in scans[0].hits if h.key == "rare"] == rare
     floods = [h.line.number for h in scans[0].hits if h.key == "flood"]
-    assert floods[:256] == [*range(1, 257)]
-    assert floods[-200:] == [n for n in range(600_000 - 200, 600_001) if n not in rare]
+    assert floods[:KEEP] == [*range(1, KEEP + 1)]
+    assert floods[-100:] == [n for n in range(600_000 - 100, 600_001) if n not in rare]
     assert 300_000 < scans[0].counts["flood"] < 500_000
 
 
