@@ -258,6 +258,7 @@ def _deployment(run: Run, intake: Intake, book: RuleBook) -> Deployment:
     from doctor.remedy.deployment import Deployment, read_declared
 
     commands = commands_for(run, intake.given, book)
-    files = [file for path in intake.declared if (file := read_declared(path)) is not None]
+    paths = [path for path in intake.declared if intake.given.concerns(path, run.node)]
+    files = [file for path in paths if (file := read_declared(path)) is not None]
     words = tuple(commands[0][0].words) if commands else ()
     return Deployment(words, tuple(files), options_of(run, book))

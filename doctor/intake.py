@@ -115,6 +115,7 @@ def _take_source(
 ) -> ScannedSource | None:
     entry = SourceEntry(path=source.path, node=source.node, bytes=source.size or 0)
     intake.entries.append(entry)
+    intake.given.node_of[source.path] = source.node
     try:
         entry.kind = kind or _classify(source)  # type: ignore[assignment]
         _take_text(source, entry.kind, intake)

@@ -12,6 +12,7 @@ from doctor.diagnose.incidents import Incident, build_incidents
 from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signatures
 from doctor.diagnose.outcome import outcome_of
 from doctor.diagnose.rank import Judged, judge
+from doctor.read.nodes import UNPLACED
 from doctor.vocabulary.document import Finding, HistoryEntry, NotJudged, Problem
 from doctor.vocabulary.facts import Fact, Origin
 from doctor.vocabulary.terms import Kind, Outcome, Severity
@@ -55,7 +56,7 @@ class Diagnostician:
     book: RuleBook
     timeline: Timeline
     facts_of: dict[str, FactSet]
-    node_facts: FactSet
+    node_facts: Mapping[str, FactSet]
     given: Given
     deployments: dict[str, Deployment] = field(default_factory=dict)
     derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
@@ -67,12 +68,13 @@ class Diagnostician:
         result = Judgement(problems=self.problems)
         unknown: dict[str, list[str]] = defaultdict(list)
         seen: set[tuple[str, tuple[int, int]]] = set()
+        names_nodes = sum(name != UNPLACED for name in self.node_facts) > 1
         for incident in incidents:
             ground = self.ground_of(incident.runs, incident.context)
             candidates = self._candidates(ground)
             judged = judge(candidates)
             self._settle_outcome(incident, judged)
-            writer = Writer(ground, self.deployments, self.derivations)
+            writer = Writer(ground, self.deployments, self.derivations, names_nodes)
             written: dict[int, Finding] = {}
             for item in judged:
                 place = (item.candidate.rule.id, item.candidate.line)
@@ -181,7 +183,8 @@ class Diagnostician:
         """The causes of the service's earlier runs, grouped by rule."""
         entries: dict[str, HistoryEntry] = {}
         for run in incident.earlier:
-            ground = self.ground_of([run, *([run.parent] if run.parent else [])], [])
+            told = [seen for seen in self.timeline.context if seen.about and run in seen.about]
+            ground = self.ground_of([run, *([run.parent] if run.parent else [])], told)
             roots = [item for item in judge(self._candidates(ground)) if item.role == "root_cause"]
             for item in roots:
                 rule = item.candidate.rule

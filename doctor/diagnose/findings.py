@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signatures
 from doctor.diagnose.rank import Judged
 from doctor.facts.factset import FactSet
+from doctor.read.nodes import UNPLACED
 from doctor.remedy.deployment import Deployment
 from doctor.remedy.propose import propose
 from doctor.vocabulary.document import Computed, EvidenceLine, Finding, ReferenceEntry, RemedyEntry
@@ -25,11 +26,17 @@ MAX_TEXT = 2000
 
 @dataclass(slots=True)
 class Writer:
-    """Makes findings of one incident. ``derivations``: how the computed ``memory.*`` facts of each run came about."""
+    """Makes findings of one incident.
+
+    Attributes:
+        derivations: how the computed ``memory.*`` facts of each run came about.
+        names_nodes: the input holds several machines, so what is said names the one that it is about.
+    """
 
     ground: Ground
     deployments: dict[str, Deployment] = field(default_factory=dict)
     derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
+    names_nodes: bool = False
 
     def write(self, judged: Judged, number: int, incident: str) -> Finding:
         candidate = judged.candidate
@@ -56,6 +63,8 @@ class Writer:
         )
         finding.remedies = self._remedies(candidate)
         finding.computed = self._computed(candidate)
+        if self.names_nodes and candidate.node != UNPLACED:
+            _name_node(finding, candidate.node)
         if judged.recovered:
             finding.summary = f"{finding.summary} (the run recovered from it)"
         return finding
@@ -90,7 +99,7 @@ class Writer:
         for fact in facts:
             changed.add(fact)
         changed.absent |= removed
-        after = Ground(self.ground.book, {}, {run.id: changed}, changed, [run])
+        after = Ground(self.ground.book, {}, {run.id: changed}, {run.node: changed}, [run])
         found = []
         for rule in self.ground.book.rules.values():
             if rule.severity.rank < candidate.rule.severity.rank or primary_signatures(rule):
@@ -123,6 +132,15 @@ class Writer:
                     )
                 )
         return found
+
+
+def _name_node(finding: Finding, node: str) -> None:
+    """Says which machine it is about, and where to do what is to be done."""
+    finding.node = node
+    finding.summary = f"{node}: {finding.summary}"
+    for remedy in finding.remedies:
+        if not any(action.get("scope") == "every_node" for action in remedy.actions):
+            remedy.title = f"{node}: {remedy.title}"
 
 
 def evidence_lines(candidate: Candidate) -> list[EvidenceLine]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from doctor.read.nodes import same_machine
+
 if TYPE_CHECKING:
     from doctor.scan.runs import Observation, Run, Timeline
-
-_ROTATION = re.compile(r"(?:[.-]\d{4}-?\d\d-?\d\d|\.\d{1,3}|\.log|\.txt|\.old|\.prev(?:ious)?)+$")
 
 
 @dataclass(slots=True)
@@ -22,11 +21,6 @@ class Incident:
     runs: list[Run] = field(default_factory=list)
     earlier: list[Run] = field(default_factory=list)
     context: list[Observation] = field(default_factory=list)
-
-
-def service_of(run: Run) -> tuple[str, str, str]:
-    """The service that a run is a life of: node, log file (rotated names count as one), product."""
-    return (run.node, _ROTATION.sub("", run.path), run.engine or "")
 
 
 def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
@@ -45,30 +39,68 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
         if run.is_worker and not only_workers:
             workers.append(run)
         else:
-            services[service_of(run)].append(run)
+            services[run.service].append(run)
     for wrapper in wrappers:
         if not any(run.parent is wrapper for run in engines):
-            services[service_of(wrapper)].append(wrapper)
+            services[wrapper.service].append(wrapper)
     incidents: list[Incident] = []
+    beside = _Beside(timeline, single=len(services) < 2)
     last_workers = _last_of_each(workers)
     for runs in services.values():
         for judged in _choose(runs, which):
-            incident = Incident(f"incident-{len(incidents) + 1}", context=list(timeline.context))
             parents = [run.parent for run in (judged, *last_workers) if run.parent]
-            incident.runs = list({run.id: run for run in (judged, *parents, *last_workers)}.values())
+            together = list({run.id: run for run in (judged, *parents, *last_workers)}.values())
+            incident = Incident(f"incident-{len(incidents) + 1}", together, context=beside.of(together))
             incident.earlier = [run for run in runs if run is not judged] if which == "last" else []
             for run in incident.runs:
                 run.incident = run.incident or incident.id
             incidents.append(incident)
     if not incidents:
         incidents.append(Incident("incident-1", runs=list(last_workers), context=list(timeline.context)))
+    for context in beside.alone():
+        incidents.append(Incident(f"incident-{len(incidents) + 1}", context=context))
     return incidents
+
+
+@dataclass(slots=True)
+class _Beside:
+    """Who judges the lines outside of runs.
+
+    Those of a machine go with its own runs. A machine of which there are no runs (of an RPC worker without a log, say)
+    speaks to the only service, or for itself where there are several.
+    """
+
+    timeline: Timeline
+    single: bool
+
+    def of(self, runs: Sequence[Run]) -> list[Observation]:
+        """The lines that may say something about these runs."""
+        nodes = {run.node for run in runs}
+        return [
+            seen
+            for seen in self.timeline.context
+            if (any(same_machine(node, seen.node) for node in nodes) or (self.single and self._is_silent(seen.node)))
+            and (seen.about is None or any(run in seen.about for run in runs))
+        ]
+
+    def alone(self) -> list[list[Observation]]:
+        """The lines of each machine that nobody else judges."""
+        if self.single:
+            return []
+        lines: dict[str, list[Observation]] = defaultdict(list)
+        for seen in self.timeline.context:
+            if self._is_silent(seen.node):
+                lines[seen.node].append(seen)
+        return list(lines.values())
+
+    def _is_silent(self, node: str) -> bool:
+        return not any(same_machine(run.node, node) for run in self.timeline.runs)
 
 
 def _last_of_each(runs: Sequence[Run]) -> list[Run]:
     last: dict[tuple[str, str, str], Run] = {}
     for run in runs:
-        last[service_of(run)] = run
+        last[run.service] = run
     return list(last.values())
 
 

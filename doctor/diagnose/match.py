@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from doctor.diagnose.scope import RuleScope
+from doctor.read.nodes import UNPLACED, same_machine
 from doctor.rulebook.values import conjunction, disjunction, negation
 from doctor.vocabulary.facts import ABSENT, Unknown
 
@@ -47,6 +48,18 @@ class Candidate:
     conditions: int = 0
 
     @property
+    def outside(self) -> bool:
+        """Whether it stands on a line outside of any run."""
+        return bool(self.evidence) and self.evidence[0][1].run is None
+
+    @property
+    def node(self) -> str:
+        """The machine that it is about."""
+        if self.evidence:
+            return self.evidence[0][1].node
+        return self.run.node if self.run else UNPLACED
+
+    @property
     def line(self) -> tuple[int, int]:
         """Where its first evidence stands: source, line."""
         if not self.evidence:
@@ -57,22 +70,28 @@ class Candidate:
 
 @dataclass(slots=True)
 class Ground:
-    """What rules are matched against: an incident's hits by rule signature, and the facts of each run."""
+    """What rules are matched against: an incident's hits by rule signature, the facts of each run and machine."""
 
     book: RuleBook
     hits: dict[str, list[Observation]]
     facts_of: dict[str, FactSet]
-    node_facts: FactSet
+    node_facts: Mapping[str, FactSet]
     runs: Sequence[Run]
-    _tries: dict[str, int] = field(default_factory=dict)
 
-    def facts(self, run: Run | None) -> FactSet:
-        return self.facts_of[run.id] if run is not None else self.fallback()
+    def facts(self, run: Run | None, node: str = UNPLACED) -> FactSet:
+        """Of a run; for a line outside of any run (a kernel line), of its machine's service, else of the machine."""
+        if run is not None:
+            return self.facts_of[run.id]
+        here = [run for run in self.runs if not run.is_wrapper and same_machine(run.node, node)]
+        main = [run for run in here if not run.is_worker] or (here if node != UNPLACED else [])
+        return self.facts_of[main[-1].id] if main else self.node_facts[node]
 
-    def fallback(self) -> FactSet:
-        """Facts for a line outside of any run (a kernel line): those of the only run, else of the node."""
-        main = [run for run in self.runs if not run.is_worker and not run.is_wrapper]
-        return self.facts_of[main[-1].id] if main else self.node_facts
+    def run_about(self, hit: Observation) -> Run | None:
+        """The run that a line belongs to, or is about if it is outside of any."""
+        if hit.run is not None or not hit.about:
+            return hit.run
+        about = [run for run in self.runs if run in hit.about]
+        return about[0] if len(about) == 1 else None
 
     def signature(self, rule: CompiledRule, name: str) -> list[Observation]:
         return self.hits.get(f"r:{rule.id}:{name}", [])
@@ -92,12 +111,12 @@ def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
     by_run: dict[str, list[tuple[str, Observation]]] = {}
     for name in primaries:
         for hit in ground.signature(rule, name):
-            by_run.setdefault(hit.run.id if hit.run else "", []).append((name, hit))
+            by_run.setdefault(hit.run.id if hit.run else hit.node, []).append((name, hit))
     found = []
     for hits in by_run.values():
         best: Candidate | None = None
         for name, hit in hits[:MAX_TRIES]:
-            candidate = _try(rule, (name, hit), hit.run, ground)
+            candidate = _try(rule, (name, hit), ground.run_about(hit), ground)
             if candidate is not None and (best is None or (candidate.holds and not best.holds)):
                 best = candidate
             if best is not None and best.holds:
@@ -122,7 +141,7 @@ def _one_an_incident(candidates: list[Candidate]) -> list[Candidate]:
     """Kernel lines and the runs of one incident show the same failure: one candidate, at a run's lines if it can be."""
     if len(candidates) < 2:
         return candidates
-    best = min(candidates, key=lambda candidate: (not candidate.holds, candidate.run is None, candidate.line))
+    best = min(candidates, key=lambda candidate: (not candidate.holds, candidate.outside, candidate.line))
     best.count = max(candidate.count for candidate in candidates)
     return [best]
 
@@ -166,7 +185,7 @@ def _try(rule: CompiledRule, at: tuple[str, Observation] | None, run: Run | None
     for name in rule.captures:
         if name not in bound:
             bound[name] = _nearest(ground.signature(rule, name), at[1] if at else None)
-    scope = RuleScope(rule, ground.book, ground.facts(run), bound)
+    scope = RuleScope(rule, ground.book, ground.facts(run, at[1].node if at else UNPLACED), bound)
     truth = _Matcher(rule, ground, scope, bound).match(rule.match)
     if truth is False:
         return None
@@ -200,16 +219,20 @@ def _conditions(match: dict[str, Any]) -> int:
 
 
 def _nearest(hits: Sequence[Observation], to: Observation | None) -> Observation | None:
-    """The hit nearest to a place: same run, then same source, then anywhere (the first)."""
+    """The hit nearest to a place: same run and process, then same source, same machine, then anywhere (the first)."""
     if not hits:
         return None
     if to is None:
         return hits[0]
-    same_run = [hit for hit in hits if hit.run is to.run and hit.source == to.source]
-    same_source = same_run or [hit for hit in hits if hit.source == to.source]
+    same_source = [hit for hit in hits if hit.source == to.source]
     if same_source:
-        return min(same_source, key=lambda hit: abs(hit.number - to.number))
-    return hits[0]
+        return min(same_source, key=lambda hit: (hit.run is not to.run, _apart(hit, to), abs(hit.number - to.number)))
+    return next((hit for hit in hits if same_machine(hit.node, to.node)), hits[0])
+
+
+def _apart(one: Observation, other: Observation) -> bool:
+    """Whether two lines are of different processes, as far as they say."""
+    return one.proc is not None and other.proc is not None and one.proc != other.proc
 
 
 def engine_applies(rule: CompiledRule, run: Run | None, ground: Ground) -> tuple[bool, int]:
@@ -304,7 +327,7 @@ class _Matcher:
                 continue
             if within is not None and hit.number - place.number > within:
                 continue
-            if same_proc and hit.proc is not None and place.proc is not None and hit.proc != place.proc:
+            if same_proc and _apart(hit, place):
                 continue
             return hit
         return None

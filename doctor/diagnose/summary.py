@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from doctor.vocabulary.document import Diagnosis
 
 MAX_EVENTS = 40
+MAX_SENTENCES = 4
 
 
 def run_entry(run: Run, facts: FactSet) -> RunEntry:
@@ -66,10 +67,13 @@ def setting_entries(run: Run, facts: FactSet) -> list[SettingEntry]:
 
 
 def summarise(document: Diagnosis, timeline: Timeline) -> str:
-    """What broke, in one sentence: the root cause's, else how the service ended."""
-    root = next((finding for finding in document.findings if finding.role == "root_cause"), None)
-    if root is not None:
-        return root.summary
+    """What broke, in a sentence a machine: the root cause's, else how the service ended."""
+    roots: dict[str | None, str] = {}
+    for finding in document.findings:
+        if finding.role == "root_cause":
+            roots.setdefault(finding.node, finding.summary)
+    if roots:
+        return " ".join(list(roots.values())[:MAX_SENTENCES])
     judged = [run for run in timeline.runs if run.incident and not run.is_worker]
     if not judged:
         return "Nothing was recognised in the input."

@@ -10,6 +10,7 @@ from doctor.facts.catalogue import load_catalogue
 from doctor.facts.convert import convert
 from doctor.facts.factset import FactSet
 from doctor.facts.options import KnownOption
+from doctor.read.nodes import UNPLACED
 from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Record
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Given:
-    """What the user said beside the logs, and what lay beside them."""
+    """What the user said beside the logs, and what lay beside them.
+
+    Attributes:
+        node_of: by path, the machine that a source is from. What is of none in particular informs all runs.
+    """
 
     commands: list[tuple[Command, Origin]] = field(default_factory=list)
     env_files: list[EnvFile] = field(default_factory=list)
@@ -29,22 +34,29 @@ class Given:
     records: list[Record] = field(default_factory=list)
     exit_status: int | None = None
     exit_signal: str | None = None
+    node_of: dict[str, str] = field(default_factory=dict)
+
+    def concerns(self, path: str, node: str) -> bool:
+        """Whether what ``path`` says is about a machine: its own, or no other's."""
+        return self.node_of.get(path, UNPLACED) in {UNPLACED, node}
 
 
-def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str, FactSet], FactSet]:
-    """The fact sets of all runs by run id, and that of the node."""
+def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str, FactSet], dict[str, FactSet]]:
+    """The fact sets of all runs by run id, and those of the machines by name, each above that of ``UNPLACED``."""
     from doctor.facts.hardware import IDENTITY
 
-    node = FactSet()
+    nodes = _node_sets(timeline, given)
     for fact in given.facts:
-        node.add(fact)
+        nodes[given.node_of.get(fact.origin.path, UNPLACED)].add(fact)
     for record in given.records:
-        node.add_record(record, IDENTITY.get(record.kind, ()))
-    _dialect_facts(timeline.context, node, book)
+        place = given.node_of.get(record.origin.path, UNPLACED)
+        nodes[place].add_record(record, IDENTITY.get(record.kind, ()))
+    for name, facts in nodes.items():
+        _dialect_facts((seen for seen in timeline.context if seen.node == name), facts, book)
     sets: dict[str, FactSet] = {}
     for run in sorted(timeline.runs, key=lambda run: not run.is_wrapper):
         parents = [sets[run.parent.id]] if run.parent else []
-        facts = FactSet(parents=[*parents, node])
+        facts = FactSet(parents=[*parents, nodes[run.node]])
         sets[run.id] = facts
         _engine_facts(run, facts)
         _dialect_facts(run.observations, facts, book)
@@ -54,11 +66,19 @@ def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str
         for command, origin in commands_for(run, given, book):
             _command_facts(command, origin, options, facts)
         for env in given.env_files:
-            _env_facts(env, options, facts)
+            if given.concerns(env.path, run.node):
+                _env_facts(env, options, facts)
         _defaults(options, run, facts)
     for env in given.env_files:
-        _env_facts(env, (), node)
-    return sets, node
+        _env_facts(env, (), nodes[given.node_of.get(env.path, UNPLACED)])
+    return sets, nodes
+
+
+def _node_sets(timeline: Timeline, given: Given) -> dict[str, FactSet]:
+    """An empty set for each machine that anything is from."""
+    shared = FactSet()
+    names = {*given.node_of.values(), *(run.node for run in timeline.runs), *(o.node for o in timeline.context)}
+    return {UNPLACED: shared, **{name: FactSet(parents=[shared]) for name in sorted(names - {UNPLACED})}}
 
 
 def main_runs(timeline: Timeline) -> list[Run]:
@@ -67,10 +87,12 @@ def main_runs(timeline: Timeline) -> list[Run]:
 
 
 def commands_for(run: Run, given: Given, book: RuleBook) -> list[tuple[Command, Origin]]:
-    """Command lines that start this run's engine: those of its programs, and those of no program we know."""
+    """Command lines that start this run's engine on its machine: of its programs, and of no program we know."""
     programs = book.programs()
     found = []
     for command, origin in given.commands:
+        if not given.concerns(origin.path, run.node):
+            continue
         engine = programs.get(command.program)
         if engine is None or run.engine is None or engine in run.engines or run.engine in [engine, *book.bases(engine)]:
             found.append((command, origin))

@@ -17,7 +17,7 @@ _NODE = re.compile(
 )
 _NUMBERED = re.compile(r".*\d.*|master|head")
 _ADDRESS = re.compile(r"(?:ip[-_])?\d{1,3}(?:[.\-_]\d{1,3}){3}")
-_DEFAULT = "local"
+UNPLACED = "local"  # of no machine in particular
 
 
 class Placed(Protocol):
@@ -28,12 +28,17 @@ class Placed(Protocol):
     host: str | None
 
 
+def same_machine(one: str, other: str) -> bool:
+    """Whether two sources may be of one machine: one that is of none in particular may be of any."""
+    return one == other or UNPLACED in {one, other}
+
+
 def assign_nodes(sources: Sequence[Placed]) -> None:
     """Sets ``node`` of all sources that lie in a machine's folder, or whose lines name a host."""
     hosts = {source.host for source in sources if source.host}
     if not _by_folder(sources, hosts) and len(hosts) > 1:
         for source in sources:
-            source.node = source.host or _DEFAULT
+            source.node = source.host or UNPLACED
 
 
 def _by_folder(sources: Sequence[Placed], hosts: set[str]) -> bool:

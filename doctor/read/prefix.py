@@ -18,6 +18,7 @@ _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _SYSLOG_TIME = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
 _HOST = r"(?P<host>[A-Za-z0-9][\w.:-]{0,254}?)"
 _UNIT = r"(?P<unit>[\w@/.+:\\-]{1,128}?)"
+_RELATIVE = r"(?P<minutes>\d{1,8})\.(?P<seconds>\d{2})\.(?P<millis>\d{3})\.(?P<micros>\d{3}) (?=[A-Z] )"
 
 # Outermost first; a line may carry several of them, each once.
 _PREFIXES = (
@@ -37,8 +38,9 @@ _PREFIXES = (
     ),
     re.compile(r"\[ *(?P<clock>\d{1,10}\.\d{6})\] "),  # the kernel's, seconds since boot
     # llama.cpp since 2026: minutes.seconds.milliseconds.microseconds since start
-    re.compile(r"(?P<minutes>\d{1,8})\.(?P<seconds>\d{2})\.(?P<millis>\d{3})\.(?P<micros>\d{3}) (?=[A-Z] )"),
+    re.compile(_RELATIVE),
 )
+_RELATIVE_AT_ALL = re.compile(r"\.\d{2}\.\d{3}\.\d{3} [A-Z] ")
 _WITH_HOST = tuple(pattern for pattern in _PREFIXES if "(?P<host>" in pattern.pattern and "time" in pattern.groupindex)
 
 
@@ -93,6 +95,11 @@ def envelope(line: str) -> Envelope:
         clock,
         at,
     )
+
+
+def relative_clock(line: str) -> float | None:
+    """Seconds since llama.cpp's start, by its prefix of 2026, behind whatever other prefixes; None without it."""
+    return envelope(line).clock if _RELATIVE_AT_ALL.search(line[:_LOOK_CHARS]) else None
 
 
 def host_of(head: bytes) -> str | None:

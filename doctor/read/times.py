@@ -53,16 +53,38 @@ def parse_time(text: str, now: datetime | None = None) -> datetime | None:
     Returns:
         With a zone; None when there is no such time.
     """
+    found = parse_stamp(text, now)
+    return found.time if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A time on a line.
+
+    Attributes:
+        clock: whose time it is: ``zoned``, or the form of a stamp that does not say its zone. Stamps can be compared if
+            their clocks are the same: without a zone one may be UTC, in a container, and the other local.
+    """
+
+    time: datetime
+    clock: str
+
+
+def parse_stamp(text: str, now: datetime | None = None) -> Stamp | None:
+    """``parse_time``, with what the stamp says about its clock."""
     text = text[:_LOOK_CHARS]
     before = _BEFORE.match(text)
     at = before.end() if before else 0
     if found := _EPOCH.match(text, at):
-        return datetime.fromtimestamp(int(found[1]), UTC) + timedelta(microseconds=int(found[2].ljust(6, "0")))
+        seconds = datetime.fromtimestamp(int(found[1]), UTC)
+        return Stamp(seconds + timedelta(microseconds=int(found[2].ljust(6, "0"))), "zoned")
     if found := _KLOG.match(text, at):
         at = found.end()
-    for form in _FORMS:
+    for number, form in enumerate(_FORMS):
         if found := form.match(text, at):
-            return _time(found.groupdict(), now)
+            parts = found.groupdict()
+            time = _time(parts, now)
+            return None if time is None else Stamp(time, "zoned" if parts.get("zone") else f"form {number}")
     return None
 
 

@@ -76,11 +76,11 @@ def _candidates(rule: CompiledRule, example: dict[str, Any], book: RuleBook, dat
             run.engines = [*dict.fromkeys([name, *book.bases(name), *run.engines])]
         if version:
             run.versions[name] = version
-    facts_of, node = assemble(timeline, given, book)
+    facts_of, nodes = assemble(timeline, given, book)
     for fact, value in example["facts"].items():
         kind = load_catalogue().type_of(fact)
         typed = convert(value, kind) if isinstance(value, str) and kind else value
-        for facts in (*facts_of.values(), node):
+        for facts in (*facts_of.values(), *nodes.values()):
             if value is None:
                 facts.absent.add(fact)
             else:
@@ -89,7 +89,7 @@ def _candidates(rule: CompiledRule, example: dict[str, Any], book: RuleBook, dat
 
     for facts in facts_of.values():
         add_derived(facts)
-    judge = Diagnostician(book, timeline, facts_of, node, given)
+    judge = Diagnostician(book, timeline, facts_of, nodes, given)
     judge.set_outcomes([])
     return match_rule(rule, judge.ground_of(timeline.runs, timeline.context))
 

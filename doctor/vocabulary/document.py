@@ -130,6 +130,7 @@ class Finding:
     family: str
     role: Role
     runs: list[str] = field(default_factory=list)
+    node: str | None = None
     incident: str | None = None
     explains: list[str] = field(default_factory=list)
     severity: Severity

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doctor.read.prefix import Envelope, envelope, host_of
+from doctor.read.prefix import Envelope, envelope, host_of, relative_clock
 
 NINE = datetime(2026, 2, 17, 9, 12, 11, tzinfo=UTC)
 
@@ -95,3 +95,20 @@ def test_no_line_raises(line: str) -> None:
 )
 def test_the_host_of_a_log(head: bytes, host: str | None) -> None:
     assert host_of(head) == host
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        ("0.00.100.000 I base", 0.1),
+        (
+            "Feb 17 09:12:11 a-host-with-a-long-name a-unit-with-a-long-name@instance[12345]: 1.00.000.000 W x",
+            60,
+        ),
+        ("srv | 1.00.000.000 W x", None),
+        ("see 1.02.003.004 I think", None),
+        ("[12345.678901] x", None),
+    ],
+)
+def test_the_relative_clock_of_llama_cpp(line: str, seconds: float | None) -> None:
+    assert relative_clock(line) == (seconds if seconds is None else pytest.approx(seconds))
