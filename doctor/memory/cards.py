@@ -19,9 +19,9 @@ def card(name: str, values: Values) -> Record | None:
     found = _INDEX.search(name)
     if not found:
         return None
-    index, listed = int(found[0]), values.all("device")
-    cards = sorted((record for record in listed if _monitored(record)), key=_index)
-    own = [record for record in listed if not _monitored(record) and record.get("description")]
+    index = int(found[0])
+    cards = sorted((record for record in values.all("card") if record.get("index") is not None), key=_index)
+    own = [record for record in values.all("device") if record.get("description")]
     description = next((_text(record) for record in own if _name(record) == name), None)
     if (chosen := _chosen(values, index)) is not None:
         cards = [record for record in cards if _index(record) == chosen]
@@ -35,11 +35,6 @@ def card(name: str, values: Values) -> Record | None:
     # nvidia-smi cuts long names
     fitting = [record for record in cards if not description or description.startswith(_text(record))]
     return fitting[position] if position < len(fitting) else None
-
-
-def _monitored(record: Record) -> bool:
-    """What is in use of a card only a monitor tells."""
-    return record.get("used") is not None and integer(record.get("index")) is not None
 
 
 def _chosen(values: Values, index: int) -> int | None:

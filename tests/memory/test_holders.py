@@ -71,11 +71,11 @@ def test_what_no_process_holds_is_the_driver_s() -> None:
     smi = Record(
         "device", {"index": 0, "description": "NVIDIA L4", "total": 24 * GIB, "used": 420 * MIB}, Origin("smi")
     )
-    found = holders(place(), Values(listed._resolve, {"process": listed.all("process"), "device": [smi]}))
+    found = holders(place(), Values(listed._resolve, {"process": listed.all("process"), "card": [smi]}))
     assert found is not None and (found.total, found.rest) == (24 * GIB, GIB - 412 * MIB)
     later = holders(
-        place(free=24 * GIB - MIB), Values(listed._resolve, {"process": listed.all("process"), "device": [smi]})
+        place(free=24 * GIB - MIB), Values(listed._resolve, {"process": listed.all("process"), "card": [smi]})
     )
     assert later is not None and later.rest is None
-    nobody = holders(place(), Values(listed._resolve, {"device": [smi]}))
+    nobody = holders(place(), Values(listed._resolve, {"card": [smi]}))
     assert nobody is not None and (nobody.bytes, nobody.text, nobody.rest) == (0, "", GIB)

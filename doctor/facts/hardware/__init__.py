@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import cast
 
 from doctor.facts.hardware.reading import IDENTITY, Block, Reader, Reading, merge
+from doctor.vocabulary.facts import Record
 
 __all__ = ["IDENTITY", "READERS", "Block", "Reader", "Reading", "merge", "read_hardware", "reader"]
 
@@ -99,7 +100,17 @@ def read_hardware(text: str, path: str) -> Reading:
         if done <= i < len(lines) and (block := _read_at(likely, lines, i, path, reading)):
             done = block.last_line
     reading.records = merge(reading.records)
+    reading.records += [
+        _card(record) for record in reading.records if record.kind == "device" and "used" in record.fields
+    ]
     return reading
+
+
+def _card(device: Record) -> Record:
+    """The card as a monitor counts it: an engine has an order of its own, and its records hide these."""
+    named = {"index", "description", "total", "used"}
+    fields = {name: value for name, value in device.fields.items() if name in named}
+    return Record("card", fields, device.origin)
 
 
 def _candidates(text: str) -> dict[int, list[Reader]]:

@@ -18,6 +18,7 @@ from doctor.vocabulary.facts import Fact, Origin, Record
 # The fields that tell one element of a collection from another.
 IDENTITY: dict[str, tuple[str, ...]] = {
     "device": ("backend", "index"),
+    "card": ("index",),
     "numa_node": ("index",),
     "process": ("pid", "device"),
     "file": ("path",),

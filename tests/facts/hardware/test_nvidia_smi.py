@@ -30,7 +30,9 @@ def test_two_cards_with_their_processes() -> None:
         {"pid": 1874, "name": "/usr/lib/xorg/Xorg", "device": 1, "bytes": 4 * MIB},
     ]
     found = reading(name)
-    assert [record.origin.line for record in found.records] == [9, 13, 23, 24, 25, 26]
+    assert [record.origin.line for record in found.records] == [9, 13, 23, 24, 25, 26, 9, 13]
+    cards = [record.fields["index"] for record in found.records if record.kind == "card"]
+    assert cards == [0, 1]
     assert (found.blocks[0].first_line, found.blocks[0].last_line, found.problems) == (3, 27, [])
 
 
@@ -82,7 +84,11 @@ def test_a_table_cut_in_the_middle_of_a_card_gives_the_card_and_a_problem() -> N
 
     text = "\n".join((FIXTURES / "nvidia-smi/two-cards.txt").read_text().split("\n")[:13])
     found = read_hardware(text, "cut.txt")
-    assert [record.fields["index"] for record in found.records] == [0, 1]
+    assert [(record.kind, record.fields["index"]) for record in found.records] == [
+        ("device", 0),
+        ("device", 1),
+        ("card", 0),
+    ]
     assert "total" in found.records[0].fields
     assert "total" not in found.records[1].fields
     assert found.problems == ["nvidia-smi output at line 13: the table ends in the middle of a device"]
