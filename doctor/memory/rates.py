@@ -21,6 +21,7 @@ from doctor.memory.values import Values
 from doctor.memory.weights import embedding_bytes
 
 _EXPERTS_ON_CPU = re.compile(r"exps[^=,]{0,40}=CPU")
+_DATA_PARALLEL = re.compile(r"DP\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def read_rate(plan: Plan, host_token: int | None) -> float | None:
 def _token_bytes(plan: Plan) -> int | None:
     if plan.weights is None:
         return None
-    values, weights = plan.values, plan.weights.bytes
+    values, weights = plan.values, plan.weights.bytes // _replicas(plan)
     if plan.model.experts_used:
         found = active_bytes(plan.model, weights)
         if found is not None:
@@ -110,6 +111,11 @@ def _token_bytes(plan: Plan) -> int | None:
     # A mixture whose numbers nothing gave: what it reads a token can't be told.
     mixture = experts_on_host(values) or values.number("setting.n_cpu_moe") or plan.model.experts
     return None if mixture else weights
+
+
+def _replicas(plan: Plan) -> int:
+    """How often the weights are there: vLLM's data-parallel ranks (DP0_TP1) hold a copy each, a token reads one."""
+    return len({found[0] for device in plan.devices if (found := _DATA_PARALLEL.match(device.name))}) or 1
 
 
 def _names(values: Values) -> list[str | None]:

@@ -89,3 +89,9 @@ def test_a_dense_model_on_the_cpu_reads_all_of_it() -> None:
 def test_a_model_on_the_gpu_has_no_share_in_host_memory() -> None:
     known = figures(run({"engine.name": "vllm", "model.file_size": 16 * GIB, "speed.generation": 40.0}))
     assert "host_resident" not in known and "host_read_rate" not in known
+
+
+def test_data_parallel_ranks_hold_copies_of_which_a_token_reads_one() -> None:
+    ranks = buffers(*((f"DP{copy}_TP{rank}", "weights", 8.0 * 1024) for copy in range(2) for rank in range(2)))
+    known = figures(run({"engine.name": "vllm"}, buffer=ranks))
+    assert (known["weights"], known["token_bytes"]) == (32 * GIB, 16 * GIB)
