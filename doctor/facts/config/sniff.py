@@ -28,6 +28,8 @@ _LOG_LINE = re.compile(
     r"|^Traceback |^\s*File \".*\", line \d+|^[a-z]\w+(?:::\w+)*: \S|^(?:error|warning|fatal):"
     r"|^(?:ggml|llama|llm|gguf)_\w+|^(?:main|srv|slot|print_info)\b"
 )
+# logfmt, as ollama, docker and prometheus write it: every line looks like an assignment to "time" or "level"
+_LOGFMT = re.compile(r"\s*(?:time|ts|level|t)=\S+ (?:time|ts|level|lvl|msg|source)=")
 _MARKER_LINES = 40  # an output may stand below a heading or two, but not far down
 
 
@@ -63,7 +65,7 @@ def _decode(head: bytes) -> str:
 def _is_env(lines: list[str]) -> bool:
     """Mostly assignments, and none of the other lines from a running program."""
     lines = [line for line in lines if not line.lstrip().startswith(("#", ";"))]
-    assigned = [line for line in lines if _ASSIGNMENT.fullmatch(line.rstrip("\r"))]
+    assigned = [line for line in lines if _ASSIGNMENT.fullmatch(line.rstrip("\r")) and not _LOGFMT.match(line)]
     others = len(lines) - len(assigned)
     return bool(assigned) and others * 4 <= len(assigned)
 

@@ -38,6 +38,12 @@ def test_saved_outputs(path: Path) -> None:
         ("pod.yaml", b"---\napiVersion: v1\nkind: Pod\n", "config"),
         ("Modelfile", b"FROM llama3\n", "config"),
         ("server.log", LOG, "log"),
+        (
+            "short.log",
+            b'time=2026-01-21T07:58:24.395Z level=INFO source=routes.go:1614 msg="total blobs: 1"\n' * 3,
+            "log",
+        ),
+        ("docker.log", b'time="2026-01-21T07:58:24Z" level=error msg="no such container"\n', "log"),
         ("empty.txt", b"", "log"),
         ("noise", bytes(range(256)) * 8, "log"),
         (
