@@ -5,7 +5,6 @@ Nothing is judged here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,6 +17,7 @@ from doctor.vocabulary.document import Problem, SourceEntry
 from doctor.vocabulary.facts import Layer, Origin, Record
 
 if TYPE_CHECKING:
+    from doctor.facts.config.places import Text
     from doctor.read.lines import LineMap
     from doctor.read.services import Service
     from doctor.read.times import Period
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int | None], None]
 SAVED_OUTPUT_BYTES = 1024 * 1024
-_UNIT = re.compile(r"^\[(?:Service|Unit|Container)\]", re.M)
 
 
 @dataclass(slots=True)
@@ -35,7 +34,8 @@ class Intake:
     """Everything that was read.
 
     Attributes:
-        declared: environment and configuration files, which a remedy may change.
+        config: environment and configuration files, which are read together at the end.
+        declared: those of them that a remedy may change.
         lines: by path, for text that was unwrapped: which line of the file a line of it is. The hits count lines of
             the text; ``doctor.read.lines.restore`` gives a finished diagnosis the file's.
     """
@@ -43,6 +43,7 @@ class Intake:
     given: Given = field(default_factory=Given)
     entries: list[SourceEntry] = field(default_factory=list)
     scanned: list[ScannedSource] = field(default_factory=list)
+    config: list[Text] = field(default_factory=list)
     declared: list[str] = field(default_factory=list)
     lines: dict[str, LineMap] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -101,6 +102,8 @@ def take_in(
         scanned = _take_source(index, source, named_kind, database, intake, workers, progress)
         if scanned is not None and period is not None and scanned.kind == "log":
             _keep_period(scanned, period, intake)
+    if intake.config:
+        _take_config(intake, book, {source.path for source, kind in sources if kind == "env"})
     return intake
 
 
@@ -194,37 +197,39 @@ def _take_text(source: Source, kind: str, intake: Intake) -> None:
     if len(content) > SAVED_OUTPUT_BYTES:
         return
     text = content.decode("utf-8", errors="replace").replace("\r\n", "\n")
-    if kind == "config" and _UNIT.search(text):
-        problems = _take_unit(text, source.path, intake)
-    elif kind in {"env", "config"}:
-        from doctor.facts.config.env import read_env
+    if kind in {"env", "config"}:
+        from doctor.facts.config.places import Text
 
-        env = read_env(text, source.path)
-        intake.given.env_files.append(env)
-        problems = env.problems
-    else:
-        from doctor.facts.hardware import read_hardware
+        intake.config.append(Text(source.path, text))
+        return
+    from doctor.facts.hardware import read_hardware
 
-        reading = read_hardware(text, source.name)
-        for fact in reading.facts:
-            intake.given.facts.append(replace(fact, origin=replace(fact.origin, path=source.path)))
-        for record in reading.records:
-            intake.given.records.append(replace(record, origin=replace(record.origin, path=source.path)))
-        problems = reading.problems if kind == "hardware" else []
-    for message in problems:
+    reading = read_hardware(text, source.name)
+    for fact in reading.facts:
+        intake.given.facts.append(replace(fact, origin=replace(fact.origin, path=source.path)))
+    for record in reading.records:
+        intake.given.records.append(replace(record, origin=replace(record.origin, path=source.path)))
+    for message in reading.problems if kind == "hardware" else []:
         intake.trouble("facts", source.path, message)
 
 
-def _take_unit(text: str, path: str, intake: Intake) -> list[str]:
-    """A systemd unit declares a command line, an environment and limits."""
-    from doctor.facts.config.systemd import read_unit
+def _take_config(intake: Intake, book: RuleBook, named: set[str]) -> None:
+    """What is deployed. An environment file that no deployment names, or that the user named, is of all."""
+    from doctor.facts.config.deployments import read_deployments
+    from doctor.facts.config.env import read_env
 
-    unit = read_unit(text, path)
-    if unit.command is not None and unit.command_at is not None:
-        intake.given.commands.append((unit.command, unit.command_at))
-    intake.given.env_files.append(unit.env)
-    intake.given.facts += unit.facts
-    return unit.problems
+    declared = read_deployments(intake.config, book.programs())
+    intake.given.workloads = declared.workloads
+    loose = {file.path: file for file in declared.loose} | {
+        path: file for path, file in declared.files.items() if path in named
+    }
+    for file in loose.values():
+        env = read_env(file.text, file.path)
+        intake.given.env_files.append(env)
+        for message in env.problems:
+            intake.trouble("facts", file.path, message)
+    for trouble in declared.troubles:
+        intake.trouble("facts", trouble.path, f"line {trouble.line}: {trouble.message}", trouble.hint)
 
 
 def _scan(source: Source, database: Database, workers: int | None, progress: Progress | None) -> Scan:

@@ -16,6 +16,7 @@ from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Record
 if TYPE_CHECKING:
     from doctor.facts.config.argv import Command
     from doctor.facts.config.env import EnvFile
+    from doctor.facts.config.workload import Workload
     from doctor.rulebook.book import RuleBook
     from doctor.scan.runs import Observation, Run, Timeline
 
@@ -25,6 +26,8 @@ class Given:
     """What the user said beside the logs, and what lay beside them.
 
     Attributes:
+        workloads: what configuration files deploy; ``chosen``: those that a run is of, by its id.
+        troubles: subject and message of what could not be told.
         node_of: by path, the machine that a source is from. What is of none in particular informs all runs.
     """
 
@@ -34,6 +37,9 @@ class Given:
     records: list[Record] = field(default_factory=list)
     exit_status: int | None = None
     exit_signal: str | None = None
+    workloads: list[Workload] = field(default_factory=list)
+    chosen: dict[str, list[Workload]] = field(default_factory=dict)
+    troubles: list[tuple[str, str]] = field(default_factory=list)
     node_of: dict[str, str] = field(default_factory=dict)
 
     def concerns(self, path: str, node: str) -> bool:
@@ -63,6 +69,8 @@ def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str
     for run in main_runs(timeline):
         facts = sets[run.id]
         options = options_of(run, book)
+        if given.workloads:
+            _workload_facts(run, given, options, facts, book)
         for command, origin in commands_for(run, given, book):
             _command_facts(command, origin, options, facts)
         for env in given.env_files:
@@ -172,6 +180,25 @@ def _command_facts(command: Command, origin: Origin, options: Sequence[KnownOpti
     facts.absent |= absent
     for name, value in command.env.items():
         facts.add(Fact(f"env.{name}", value, Origin(origin.path, origin.line, Layer.ENVIRONMENT)))
+
+
+def _workload_facts(run: Run, given: Given, options: Sequence[KnownOption], facts: FactSet, book: RuleBook) -> None:
+    """What is declared of the program that wrote the log; what the log or the machine itself says of it wins."""
+    from doctor.facts.config.deployments import choose, settings_in
+
+    engines = {engine for name in run.engines for engine in (name, *book.bases(name))}
+    near = [workload for workload in given.workloads if given.concerns(workload.path, run.node)]
+    chosen, trouble = choose(near, engines, book.programs(), run.path, facts.value, options)
+    given.chosen[run.id] = chosen
+    if trouble:
+        given.troubles.append((run.path, trouble))
+    for workload in chosen:
+        found, absent = settings_in(workload, options)
+        for fact in found:
+            known = facts.fact(fact.name)
+            if not fact.name.startswith("host.") or known is None or known.origin.layer is not Layer.EFFECTIVE:
+                facts.add(fact, first_wins=fact.origin.layer is Layer.COMMAND_LINE)
+        facts.absent |= absent
 
 
 def _env_facts(env: EnvFile, options: Sequence[KnownOption], facts: FactSet) -> None:

@@ -17,6 +17,7 @@ class Layer(StrEnum):
     DEFAULT = "default"
     FILE = "file"
     ENVIRONMENT = "environment"
+    MODEL = "model"  # what a model asks for itself, such as PARAMETER of ollama's Modelfile
     COMMAND_LINE = "command line"
     EFFECTIVE = "effective"
 

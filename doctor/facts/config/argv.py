@@ -12,7 +12,7 @@ from doctor.facts.config.settings import settings_of
 from doctor.facts.config.values import masked
 from doctor.facts.config.wrappers import ASSIGNMENT, CONTAINER_TOOLS, WRAPPERS, skip_container, skip_wrapper
 
-__all__ = ["Arg", "Command", "find_command", "parse_arguments", "parse_command", "settings_of"]
+__all__ = ["Arg", "Command", "command_of", "find_command", "parse_arguments", "parse_command", "settings_of"]
 
 _MAX_TEXT = 64 * 1024
 _MAX_LINE = 16 * 1024
@@ -78,6 +78,11 @@ def parse_command(text: str) -> Command | None:
     ``python -m``, ``sh -c`` and ``docker run``. ``None`` where no command is found.
     """
     return _parse(text, 0)
+
+
+def command_of(words: Sequence[str]) -> Command | None:
+    """A command line that is already split into words, with wrappers and assignments in front."""
+    return _of_words(list(words))
 
 
 def parse_arguments(text: str, program: str) -> Command:

@@ -1,6 +1,10 @@
 """Environment files: ``.env``, ``/etc/default/*``, ``export K=V``, systemd's ``Environment=``, ``printenv``, environ.
 
-Quoting as shells and dotenv read it. ``${OTHER}`` is kept as written: nothing is expanded.
+Who reads such a file decides what its quotes mean: ``A="1" # x`` is ``1`` for a shell and for Compose, ``1 # x`` for
+systemd, and ``"1" # x`` for ``docker run --env-file``. ``${OTHER}`` is kept as written: nothing is expanded.
+
+Sources: systemd.exec(5), EnvironmentFile=; docs.docker.com/compose/how-tos/environment-variables/variable-interpolation
+(env file syntax); docker/cli, opts/file.go.
 """
 
 from __future__ import annotations
@@ -8,10 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from doctor.facts.config.settings import settings_of_variables
 from doctor.facts.config.values import OptionLike, is_secret, masked
 from doctor.vocabulary.facts import Fact, Layer, Origin
+
+Quoting = Literal["dotenv", "systemd", "docker"]
+"""Who reads the file: a shell or Compose, systemd's ``EnvironmentFile=``, or ``docker run --env-file``."""
 
 _MAX_TEXT = 1024 * 1024
 _MAX_VALUE = 16 * 1024
@@ -47,7 +55,7 @@ class EnvFile:
     problems: list[str] = field(default_factory=list)
 
 
-def read_env(text: str, path: str) -> EnvFile:
+def read_env(text: str, path: str, quoting: Quoting = "dotenv") -> EnvFile:
     """Reads an environment file or the ``Environment=`` lines of a systemd unit.
 
     Of YAML (compose, Kubernetes) and of JSON nothing is read here. Never raises; a line that is no assignment becomes a
@@ -60,7 +68,11 @@ def read_env(text: str, path: str) -> EnvFile:
             if found := _ASSIGN.fullmatch(item):
                 _put(env, found["name"], found["value"], 1)
         return env
-    if _UNIT.search(text):
+    if quoting == "docker":
+        _read_verbatim(env, text.split("\n"))
+    elif quoting == "systemd":
+        _read_for_systemd(env, text.split("\n"))
+    elif _UNIT.search(text):
         _read_unit(env, text)
     elif not _OTHER.search(text):
         _read_lines(env, text.split("\n"))
@@ -79,12 +91,59 @@ def unit_assignments(text: str) -> Iterator[tuple[str, str]]:
     for item in re.finditer(
         r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:\\.|[^\s"'\\])(?:\\.|"(?:[^"\\]|\\.)*"|[^\s\\"])*)""", text
     ):
-        word = item[1]
-        if word[0] in "\"'" and word[-1] == word[0]:
-            word = word[1:-1]
-        name, equals, value = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), word).partition("=")
+        name, equals, value = unescaped(item[1]).partition("=")
         if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
             yield name, value.strip('"') if value[:1] == value[-1:] == '"' else value
+
+
+def unescaped(word: str) -> str:
+    """A word of a unit without the quotes around it and with its escapes done."""
+    if word[:1] in {'"', "'"} and word[-1] == word[0] and len(word) > 1:
+        word = word[1:-1]
+    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), word)
+
+
+def _read_verbatim(env: EnvFile, lines: list[str]) -> None:
+    """As docker does: what stands behind the ``=`` is the value, quotes and all."""
+    for number, line in enumerate(lines, 1):
+        name, equals, value = line.lstrip().removesuffix("\r").partition("=")
+        if not equals or name.startswith("#"):
+            continue  # a name alone is passed through
+        if re.search(r"\s", name) or not name:
+            env.problems.append(f"line {number}: docker takes no blanks before the = of a variable: {_shown(name)}")
+            continue
+        _put(env, name, value, number)
+        if re.fullmatch(r"([\"']).+\1", value):
+            env.problems.append(f"line {number}: docker keeps the quotes of {name} as a part of its value")
+
+
+def _read_for_systemd(env: EnvFile, lines: list[str]) -> None:
+    """As systemd does: a comment is a line of its own, and ``export`` is no word that it knows."""
+    i = 0
+    while i < len(lines):
+        number, text = i + 1, lines[i].strip()
+        i += 1
+        if not text or text[0] in "#;":
+            continue
+        while text.endswith("\\") and i < len(lines):
+            text = text[:-1] + lines[i].strip()
+            i += 1
+        name, equals, raw = text.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name.strip()):
+            env.problems.append(f"line {number}: systemd ignores what is not NAME=VALUE: {_shown(text)}")
+            continue
+        value, closed = raw.strip(), True
+        if value[:1] in {'"', "'"}:
+            value, closed = _value(raw)
+            while not closed and i < len(lines) and i - number < 40:
+                value, closed = _value(f"{raw}\n{chr(10).join(lines[number : i + 1])}")
+                i += 1
+            if not closed:
+                env.problems.append(f"line {number}: the quote of {name} is not closed")
+                value, i = _value(raw)[0], number
+        else:
+            value = re.sub(r"\\(.)", r"\1", value)
+        _put(env, name.strip(), value, number)
 
 
 def _put(env: EnvFile, name: str, value: str, line: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,10 @@ _PREFIX_FACTS = {"numactl": "setting.numactl", "taskset": "setting.taskset"}
 
 
 def settings_of(
-    command: Command, options: Sequence[OptionLike], origin: Origin
+    command: Command,
+    options: Sequence[OptionLike],
+    origin: Origin,
+    written: Callable[[int], Origin | None] = lambda _: None,
 ) -> tuple[list[Fact], list[str], set[str]]:
     """The settings that a command line gives.
 
@@ -26,6 +29,7 @@ def settings_of(
         command: the parsed command line.
         options: those of its engine; where two name the same flag or setting, the first one's words count.
         origin: of the line; the facts carry it with the layer ``command line`` (``environment`` for assignments).
+        written: where a word of the line stands, by its index, if it is known better.
 
     Returns:
         The facts; the flags that no option names; and the settings that are known to be absent: they have a flag, none
@@ -39,7 +43,7 @@ def settings_of(
     facts: dict[str, Fact] = {}
     unknown: list[str] = []
     given: set[str] = set()
-    for flag, value, known in _flags(command, by_flag):
+    for flag, value, known, position in _flags(command, by_flag):
         candidates = by_flag.get(known, [])
         if not candidates:
             unknown.append(flag)
@@ -52,7 +56,8 @@ def settings_of(
         if option.type == "list" and isinstance(found, list) and option.setting in facts:
             found = [*facts[option.setting].value, *found]
         if found is not None:
-            facts[option.setting] = Fact(option.setting, _as_declared(option.setting, found), on_line)
+            at = replace(written(position) or origin, layer=Layer.COMMAND_LINE)
+            facts[option.setting] = Fact(option.setting, _as_declared(option.setting, found), at)
     result = [*_of_assignments(command, options, origin), *facts.values(), *_of_prefix(command, on_line)]
     given |= {fact.name for fact in result}
     with_default = {option.setting for option in options if option.default is not None}
@@ -101,8 +106,8 @@ def _spelled(flag: str) -> str:
     return flag.replace("_", "-") if flag.startswith("--") else flag
 
 
-def _flags(command: Command, by_flag: dict[str, list[OptionLike]]) -> Iterator[tuple[str, str | None, str]]:
-    """Flag as written, value, and the spelling under which ``by_flag`` may have it.
+def _flags(command: Command, by_flag: dict[str, list[OptionLike]]) -> Iterator[tuple[str, str | None, str, int]]:
+    """Flag as written, value, the spelling under which ``by_flag`` may have it, and its index in the line.
 
     A word that is no flag may be listed as one too (``serve`` of ``vllm serve MODEL``); the next word that belongs to
     no flag is its value.
@@ -115,13 +120,13 @@ def _flags(command: Command, by_flag: dict[str, list[OptionLike]]) -> Iterator[t
                 known = f"--{known[5:]}"
             # the word after a switch is none of it
             loose = value if _is_switch(by_flag.get(known, [])) and truth(value or "") is None else None
-            yield arg.flag, None if loose is not None else value, known
+            yield arg.flag, None if loose is not None else value, known, arg.position
         else:
             loose = value
         if loose is None:
             continue
         if waiting is not None:
-            yield waiting, loose, waiting
+            yield waiting, loose, waiting, arg.position
             waiting = None
         elif loose in by_flag:
             waiting = loose

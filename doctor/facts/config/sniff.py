@@ -20,6 +20,8 @@ _YAML = (  # both lines of a pair must be there
     (re.compile(r"^services:[ \t]*$", re.MULTILINE), re.compile(r"^[ \t]{1,40}(?:image|build|command):", re.MULTILINE)),
     (re.compile(r"^apiVersion: \S", re.MULTILINE), re.compile(r"^kind: \w", re.MULTILINE)),
 )
+_SCRIPT = re.compile(r"#!\s*/\S*(?:/env\s+)?\b(?:ba|da|z|k|a)?sh\b")
+_SCRIPT_NAME = re.compile(r"\.(?:sh|bash|zsh)$")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+|declare\s+-\w+\s+)?[A-Za-z_][A-Za-z0-9_]*=(?!=)\S?.*")
 # A time, a level, a component with a colon, a traceback: lines that a program writes while it runs.
 _LOG_LINE = re.compile(
@@ -47,6 +49,8 @@ def classify(path: str, head: bytes) -> SourceKind:
         return "env" if _ENV_NAME.search(name) else "log"
     if len(head) >= _HEAD and len(lines) > 1:
         lines.pop()  # cut in the middle
+    if _SCRIPT.match(text) or _SCRIPT_NAME.search(name):
+        return "config"
     if _UNIT.search(text) or any(first.search(text) and second.search(text) for first, second in _YAML):
         return "config"
     if _ENV_NAME.search(name) and "\ufffd" not in text:
@@ -54,6 +58,27 @@ def classify(path: str, head: bytes) -> SourceKind:
     if _is_hardware(text, path):
         return "hardware"
     return "env" if _is_env(lines) else "log"
+
+
+Form = Literal["compose", "kubernetes", "unit", "script", "modelfile", "env", ""]
+
+
+def form_of(path: str, text: str) -> Form:
+    """The form of a configuration; empty for one that declares nothing that is read (a Dockerfile)."""
+    name = path.replace("\\", "/")
+    base = name.rsplit("/", 1)[-1]
+    services, manifest = _YAML
+    if _UNIT_NAME.search(name) or _UNIT.search(text):
+        return "unit"
+    if re.match(r"Modelfile\b", base) or base.endswith(".Modelfile"):
+        return "modelfile"
+    if _SCRIPT.match(text) or _SCRIPT_NAME.search(base):
+        return "script"
+    if manifest[0].search(text) and manifest[1].search(text):
+        return "kubernetes"
+    if re.search(r"\.ya?ml$", base) or (services[0].search(text) and services[1].search(text)):
+        return "compose" if services[0].search(text) or re.match(r"(?:docker-)?compose", base) else ""
+    return "" if re.match(r"(?:Docker|Container)file\b", base) else "env"
 
 
 def _decode(head: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from doctor.facts.config.images import started
 from doctor.facts.config.values import masked
 
 ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
@@ -72,16 +73,6 @@ _ALONE = frozenset(  # options of `docker run` without a value; all others take 
     | {"-q", "--quiet", "--replace"}
 )
 _JOINED = re.compile(r"-[acehlmpuvw][^=].*|-e\w+=.*")  # -p8080:80, -m4g, -eNAME=value
-# What runs in an image whose arguments are only options.
-_IMAGES = (
-    (re.compile(r"llama\.cpp:.*server|llama-cpp-server"), "llama-server"),
-    (re.compile(r"vllm"), "vllm"),
-    (re.compile(r"sglang"), "sglang"),
-    (re.compile(r"ollama"), "ollama"),
-    (re.compile(r"gpustack"), "gpustack"),
-    (re.compile(r"text-generation-inference"), "text-generation-launcher"),
-    (re.compile(r"llama-box"), "llama-box"),
-)
 
 
 def skip_wrapper(words: list[str], start: int, name: str, env: dict[str, str]) -> int:
@@ -106,31 +97,54 @@ def skip_wrapper(words: list[str], start: int, name: str, env: dict[str, str]) -
     return min(i, len(words))
 
 
-def skip_container(words: list[str], start: int, env: dict[str, str]) -> tuple[int, str] | None:
-    """The index of the first word after the image of ``docker run``, and the program that the image starts.
+@dataclass(frozen=True, slots=True)
+class ContainerOption:
+    """An option of ``docker run``: ``-m`` or ``--memory``, its value, the words that it takes."""
 
-    The program is ``""`` when the words after the image name it themselves. ``None``: not a ``run``.
-    """
+    flag: str
+    value: str
+    first: int
+    last: int
+
+
+def container_options(words: list[str], start: int) -> tuple[list[ContainerOption], int] | None:
+    """The options of the ``docker run`` at ``start``, and the index of the image. ``None``: not a ``run``."""
     i = next((i for i in range(start + 1, len(words)) if words[i] == "run"), -1) + 1
     if not i:
         return None
-    entry = ""
+    options = []
     while i < len(words) and words[i].startswith("-"):
+        first = i
         flag, joined, value = words[i].partition("=")
         if _JOINED.fullmatch(words[i]) and not words[i].startswith("--"):
             flag, joined, value = words[i][:2], "=", words[i][2:]
         if not joined and flag not in _ALONE and not re.fullmatch(r"-[dit]+", flag):
             i += 1
             value = words[i] if i < len(words) else ""
-        if flag in {"-e", "--env"} and (assigned := ASSIGNMENT.fullmatch(value)):
-            env[assigned["name"]] = masked(assigned["name"], assigned["value"])
-        if flag == "--entrypoint":
-            entry = value
+        options.append(ContainerOption(flag, value, first, min(i, len(words) - 1)))
         i += 1
-    if i >= len(words):
+    return (options, i) if i < len(words) else None
+
+
+def skip_container(words: list[str], start: int, env: dict[str, str]) -> tuple[int, str] | None:
+    """The index of the first word after the image of ``docker run``, and the program that the image starts.
+
+    The program is ``""`` when the words after the image name it themselves. ``None``: not a ``run``.
+    """
+    found = container_options(words, start)
+    if found is None:
         return None
-    image, i = words[i], i + 1
+    options, at = found
+    entry = ""
+    for option in options:
+        if option.flag in {"-e", "--env"} and (assigned := ASSIGNMENT.fullmatch(option.value)):
+            env[assigned["name"]] = masked(assigned["name"], assigned["value"])
+        if option.flag == "--entrypoint":
+            entry = option.value
+    image, i = words[at], at + 1
+    if not entry:
+        put, taken = started(image, words[i:])
+        entry, i = (put[0] if put else ""), i + taken
     if not entry and (i >= len(words) or words[i].startswith("-")):
-        known = next((program for pattern, program in _IMAGES if pattern.search(image)), None)
-        entry = known or image.rsplit("/", 1)[-1].split(":", maxsplit=1)[0].split("@", maxsplit=1)[0]
+        entry = image.rsplit("/", 1)[-1].split(":", maxsplit=1)[0].split("@", maxsplit=1)[0]
     return i, entry

@@ -133,3 +133,26 @@ def test_long_hostile_text_takes_no_long_time() -> None:
         read_env(text, "x")
         read_env(f"[Service]\nEnvironment={text}", "x")
     assert time.perf_counter() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("line", "dotenv", "systemd", "docker"),
+    [
+        ('A="1"', "1", "1", '"1"'),
+        ("A=1 # one", "1", "1 # one", "1 # one"),
+        ("A='x y'", "x y", "x y", "'x y'"),
+        ("export A=1", "1", None, None),
+        ("A = 1", "1", "1", None),
+        ("A=x\\\ny", "x\\", "xy", "x\\"),
+        ("; A=1", None, None, None),
+        ("A", None, None, None),
+    ],
+)
+def test_who_reads_a_file_decides_what_it_says(
+    line: str, dotenv: str | None, systemd: str | None, docker: str | None
+) -> None:
+    made = []
+    for quoting in ("dotenv", "systemd", "docker"):
+        found = read_env(line + "\n", "x", quoting).values.get("A")  # type: ignore[arg-type]
+        made.append(found.value if found else None)
+    assert made == [dotenv, systemd, docker]
