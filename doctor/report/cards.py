@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from doctor.report.text import make_console
+from doctor.report.page import Page
 
 if TYPE_CHECKING:
     from doctor.exitcodes import ExitMeaning
@@ -18,52 +15,66 @@ if TYPE_CHECKING:
 
 def print_rule(card: dict[str, Any]) -> None:
     """A rule as its author means it: what it looks like, why, what to do, how it is known."""
-    out = make_console()
-    out.print(Text(card["title"], style="bold"))
+    page = Page()
+    page.say((card["title"], "bold"))
     known = card["evidence"].replace("_", " ")
     about = [card["id"], card["kind"], card["family"] or "no family", card["severity"], f"known by: {known}"]
-    out.print(Text(" · ".join(about), style="dim"))
+    page.say(" · ".join(about), style="dim")
     for engine in card["engines"]:
         fixed = f" (fixed in {engine['fixed']})" if engine["fixed"] else ""
-        out.print(Text(f"{engine['name']} {engine['affected'] or ''}".strip() + fixed))
+        page.say(f"{engine['name']} {engine['affected'] or ''}".strip() + fixed)
     if card["explanation"]:
-        out.print(Text("\n" + " ".join(card["explanation"].split())))
-    if card["signatures"]:
-        out.print(Text("\nWhat it looks like", style="bold"))
-        for name, signature in card["signatures"].items():
-            out.print(Padding(Text(f"{name}: {signature['pattern']}"), (0, 0, 0, 2)))
-    if card["remedies"]:
-        out.print(Text("\nWhat to do", style="bold"))
-        for number, remedy in enumerate(card["remedies"], 1):
-            title = " ".join(remedy["title"].split())
-            out.print(Padding(Text(f"{number}. {title}  (removes the {remedy['removes']})"), (0, 0, 0, 2)))
-    if card["provoke"]:
-        out.print(Text("\nHow to provoke it", style="bold"))
-        out.print(Padding(Text(" ".join(card["provoke"].split())), (0, 0, 0, 2)))
+        page.gap()
+        page.say(_readable(card["explanation"]))
+    _part(page, "What it looks like", [f"{name}: {found['pattern']}" for name, found in card["signatures"].items()])
+    remedies = [
+        f"{number}. {_readable(remedy['title'])}  (removes the {remedy['removes']})"
+        for number, remedy in enumerate(card["remedies"], 1)
+    ]
+    _part(page, "What to do", remedies)
+    _part(page, "How to provoke it", [_readable(card["provoke"])] if card["provoke"] else [])
+    if card["references"]:
+        page.gap()
     for reference in card["references"]:
         note = f" - {reference['note']}" if reference["note"] else ""
-        out.print(Text(f"See {reference['url']}{note}", style="dim"))
+        page.say(f"See {reference['url']}{note}", hang=4, style="dim")
 
 
 def print_rule_list(rules: Sequence[CompiledRule]) -> None:
-    """One line a rule."""
-    out = make_console()
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for title in ("rule", "kind", "family", "severity", "title"):
-        table.add_column(title, overflow="fold")
+    """One row a rule, under its family; into a pipe one line a rule with all of it, for grep."""
+    page = Page()
+    if page.height is None:
+        for rule in rules:
+            page.line(f"{rule.id:<44} {rule.kind.value:<8} {rule.family:<27} {rule.severity.value:<6} {rule.title}")
+        return
+    column = min(max((len(rule.id) for rule in rules), default=0) + 4, page.width // 2)
+    family = None
     for rule in rules:
-        table.add_row(rule.id, rule.kind.value, rule.family, rule.severity.value, Text(rule.title))
-    out.print(table)
-    out.print(Text(f"{len(rules)} rules", style="dim"))
+        if rule.family != family:
+            page.say((rule.family, "bold"))
+            family = rule.family
+        page.say((f"  {rule.id}".ljust(column), "cyan"), f" {rule.title}", hang=column + 1)
+    page.say(f"{len(rules)} rules; llmdoctor explain RULE shows one", style="dim")
 
 
 def print_exit_code(meaning: ExitMeaning) -> None:
     """What an exit status, a signal or a Windows status means, and where to look."""
-    out = make_console()
-    out.print(Text(f"{meaning.code}: {meaning.name}", style="bold"))
-    out.print(Text(meaning.meaning))
+    page = Page()
+    page.say((f"{meaning.code}: {meaning.name}", "bold"))
+    page.say(meaning.meaning)
     for title, lines in (("Usual causes with local inference engines", meaning.causes), ("Look at", meaning.look_at)):
-        if lines:
-            out.print(Text(f"\n{title}", style="bold"))
-            for line in lines:
-                out.print(Padding(Text(f"- {line}"), (0, 0, 0, 2)))
+        _part(page, title, [f"- {line}" for line in lines])
+
+
+def _readable(template: str) -> str:
+    """Prose without its conditions; what a log fills in stands in angle brackets."""
+    text = re.sub(r"\{%.*?%\}", " ", template, flags=re.S)
+    return " ".join(re.sub(r"\{\{-?\s*(.*?)\s*-?\}\}", r"<\1>", text, flags=re.S).split())
+
+
+def _part(page: Page, title: str, paragraphs: Sequence[str]) -> None:
+    if paragraphs:
+        page.gap()
+        page.say((title, "bold"))
+        for text in paragraphs:
+            page.say(text, indent=2, hang=4)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
-
-from doctor.units import format_size_both
+from doctor.report.page import Page
+from doctor.report.sums import quantity, short_name, written
 from doctor.vocabulary.terms import Outcome
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from doctor.vocabulary.document import Computed, Diagnosis, EvidenceLine, Finding, RemedyEntry, RunEntry
 
 _VERDICT_STYLE = {
@@ -25,25 +22,19 @@ _VERDICT_STYLE = {
     "clear": "bold green",
     "unknown": "bold magenta",
 }
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
-_NAME = re.compile(r"[\w.]+")  # another name for a fact, not a sum
-_MAX_WIDTH = 110
+_OUTCOME = {
+    Outcome.FAILED_TO_START: "failed to start",
+    Outcome.HUNG: "hangs",
+    Outcome.REQUESTS_FAILING: "runs, but requests fail",
+    Outcome.DEGRADED: "runs slower or weaker than asked",
+    Outcome.HEALTHY: "runs as it should",
+    Outcome.UNKNOWN: "how it ended is not in the input",
+}
+_HELPS = {"cause": "cures it", "trigger": "avoids it", "symptom": "only eases it"}
+_NOT_THE_SERVER = {"systemd", "linux-kernel", "container", "python", "torch", "nccl", "ray"}
 _MAX_LOG_LINE = 400
-
-
-def make_console(stream: Any = None) -> Console:
-    """Width-aware, plain when piped, colours off with NO_COLOR; never interprets markup in a log's text."""
-    out = stream or sys.stdout
-    width = None if out.isatty() else int(os.environ.get("COLUMNS", "100"))
-    made = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
-    made.width = min(made.width, _MAX_WIDTH)
-    return made
-
-
-def clean(text: str) -> str:
-    """Control characters of a log shown, not obeyed: no terminal escape, no bidi override gets through."""
-    shown = (c if c == "\t" or (c.isprintable() and c not in _BIDI) else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return "".join(shown)
+_COLUMN = 12
+_FEW = 5
 
 
 def print_text(document: Diagnosis, *, verbose: int = 0, stream: Any = None, console: Console | None = None) -> None:
@@ -55,84 +46,79 @@ def print_text(document: Diagnosis, *, verbose: int = 0, stream: Any = None, con
         stream: standard output by default.
         console: drawn on instead of a stream.
     """
-    _Report(console or make_console(stream), verbose).write(document)
+    _Report(Page(stream, console), verbose).write(document)
 
 
 class _Report:
-    def __init__(self, out: Console, verbose: int) -> None:
-        self.out = out
+    def __init__(self, page: Page, verbose: int) -> None:
+        self.page = page
+        self.say = page.say
+        self.gap = page.gap
         self.verbose = verbose
-
-    def say(self, *parts: str | tuple[str, str] | Text, indent: int = 0, style: str = "") -> None:
-        """One paragraph; a part is text, or text with its style."""
-        line = Text(style=style)
-        for part in parts:
-            if isinstance(part, tuple):
-                line.append(clean(part[0]), style=part[1])
-            elif isinstance(part, Text):
-                line.append_text(part)
-            else:
-                line.append(clean(part))
-        for wrapped in line.wrap(self.out, self.out.width - indent):
-            wrapped.rstrip()
-            self.out.print(Text(" " * indent).append_text(wrapped), soft_wrap=True)
 
     def title(self, text: str, style: str = "bold") -> None:
         self.say((text, style))
 
-    def gap(self) -> None:
-        self.out.print()
-
     def write(self, document: Diagnosis) -> None:
-        self.headline(document)
         roots = [finding for finding in document.findings if finding.role == "root_cause"]
-        for finding in roots:
-            self.finding(finding)
+        self.headline(document, roots)
+        for number, finding in enumerate(roots, 1):
+            self.finding(finding, f" {number} OF {len(roots)}" if len(roots) > 1 else "")
         self.others(document)
         self.history(document)
         self.open_questions(document)
         self.problems(document)
+        if not roots and document.verdict == "unknown":
+            self.what_would_help(document)
         if self.verbose:
             self.settings(document)
-        elif roots:
-            self.say("-v shows every remedy, reference and setting; --format json all there is.", style="dim")
+        self.last_words(document, roots)
 
-    def headline(self, document: Diagnosis) -> None:
-        line = Text(f" {document.verdict.upper()} ", style=f"{_VERDICT_STYLE[document.verdict]} reverse")
-        run = _headliner(document)
+    # --- what broke, and the one change ---------------------------------------------------------------------------
+
+    def headline(self, document: Diagnosis, roots: Sequence[Finding]) -> None:
+        run = _headliner(document, roots)
+        parts = [(f" {document.verdict.upper().replace('_', ' ')} ", f"{_VERDICT_STYLE[document.verdict]} reverse")]
         if run is not None:
+            named = run.engine.name not in _NOT_THE_SERVER
             name = " ".join(part for part in (run.engine.product or run.engine.name, run.engine.version) if part)
-            ended = run.outcome.value.replace("_", " ") if run.outcome is not Outcome.UNKNOWN else "end not shown"
-            line.append(f"  {clean(name) or 'unknown engine'}: {ended}", style="bold")
-        self.out.print(line)
-        if not any(finding.role == "root_cause" for finding in document.findings):
-            lines = sum(source.lines for source in document.sources)
+            ended = _OUTCOME.get(run.outcome) or run.outcome.value.replace("_", " ")
+            parts.append((f"  {name if named and name else 'the server'}: {ended}", "bold"))
+        self.say(*parts)
+        if not roots:
             if document.verdict == "healthy":
-                self.say(f"No rule found anything wrong in {lines} lines of {len(document.sources)} file(s).")
-            else:
+                lines, files = sum(source.lines for source in document.sources), len(document.sources)
+                self.say(f"Nothing wrong was found in {_count(lines, 'line')} of {_count(files, 'file')}.")
+            elif document.verdict != "unknown" or document.runs:
                 self.say(document.summary)
         rest = sum(1 for run in document.runs if not run.incident)
         if rest:
-            self.say(f"{rest} earlier run(s) are in the input too: --run all judges them as well.", style="dim")
+            judged = "this is the last one" if rest == len(document.runs) - 1 else "the last of each service counts"
+            self.say(f"{_count(rest, 'earlier run')} in the input: {judged}; --run all judges the others too.")
         self.gap()
 
-    def finding(self, finding: Finding) -> None:
+    def finding(self, finding: Finding, which: str) -> None:
         certain = not finding.missing_facts
-        self.say(
-            ("ROOT CAUSE  ", "bold red") if certain else ("LIKELY ROOT CAUSE  ", "bold yellow"),
-            (finding.summary, "bold"),
-        )
-        known = finding.known_by.replace("_", " ")
-        seen = f" · seen {finding.count} times" if finding.count > 1 else ""
-        about = f"{finding.rule_id} · {finding.family} · confidence {finding.confidence} · known by: {known}{seen}"
-        self.say(about, style="dim")
+        column = _COLUMN if certain and not which else 18
+        label = f"ROOT CAUSE{which}" if certain else f"LIKELY CAUSE{which}"
+        red = "bold red" if certain else "bold yellow"
+        self.page.labelled((label, red), (finding.summary, "bold"), column=max(column, len(label) + 2))
+        column = max(column, len(label) + 2)
         if not certain:
-            self.say(f"Not certain: {', '.join(finding.missing_facts)} is not in the input.", style="yellow")
+            missing = ", ".join(finding.missing_facts)
+            self.page.labelled("", f"Not certain: the input does not say {missing}.", column=column, style="yellow")
+        elif finding.confidence != "high":
+            self.page.labelled("", f"Confidence: {finding.confidence}.", column=column, style="yellow")
         self.gap()
         if finding.remedies:
             first = finding.remedies[0]
-            self.say(("DO THIS  ", "bold green"), (first.title, "bold"))
-            self.remedy(first, indent=2, with_diff=True)
+            self.page.labelled(("DO THIS", "bold green"), (first.title, "bold"), column=column)
+            self.remedy(first, indent=2 if self.page.narrow else column, in_full=True)
+            self.gap()
+        elif finding.collect:
+            self.page.labelled(("COLLECT", "bold green"), "to find the cause:", column=column)
+            for wanted in finding.collect:
+                self.say(f"- {wanted}", indent=2 if self.page.narrow else column)
             self.gap()
         if finding.evidence:
             self.title("Evidence")
@@ -142,49 +128,42 @@ class _Report:
             self.title("Why")
             self.say(finding.explanation, indent=2)
             self.gap()
-        sums = [item for item in finding.computed if self.verbose or _is_a_sum(item)]
-        if sums:
-            self.title("Arithmetic")
-            units = {item.name: item.unit for item in finding.computed}
-            for item in sums:
-                self.arithmetic(item, units)
-            self.gap()
+        self.sums(finding)
         if len(finding.remedies) > 1:
             self.title("Or")
-            others = finding.remedies[1:] if self.verbose else finding.remedies[1:5]
+            others = finding.remedies[1:] if self.verbose else finding.remedies[1:_FEW]
             for number, remedy in enumerate(others, 2):
-                self.say((f"{number}. ", "bold"), remedy.title, (f"  (removes the {remedy.removes})", "dim"), indent=2)
-                self.remedy(remedy, indent=5, with_diff=bool(self.verbose))
+                helps = _HELPS.get(remedy.removes, remedy.removes)
+                self.say((f"{number}. ", "bold"), _as_choice(remedy.title), (f"  [{helps}]", "dim"), indent=2, hang=5)
+                self.remedy(remedy, indent=5, in_full=bool(self.verbose))
             self.gap()
-        if finding.collect:
+        if finding.collect and finding.remedies:
             self.title("To find the cause, collect")
             for wanted in finding.collect:
-                self.say(f"- {wanted}", indent=2)
+                self.say(f"- {wanted}", indent=2, hang=4)
             self.gap()
-        for reference in finding.references if self.verbose else finding.references[:2]:
-            note = f" - {reference.note}" if reference.note and self.verbose else ""
-            self.say(f"See {reference.url}{note}", style="dim")
-        if finding.references:
-            self.gap()
+        self.about(finding)
 
-    def remedy(self, remedy: RemedyEntry, *, indent: int, with_diff: bool) -> None:
-        if remedy.diff and with_diff:
+    def remedy(self, remedy: RemedyEntry, *, indent: int, in_full: bool) -> None:
+        """The exact change, then what it costs, then what else there is to know."""
+        words = [action["text"] for action in remedy.actions if action["kind"] != "explain"]
+        if remedy.diff and in_full:
             for line in remedy.diff.splitlines():
                 self.say(line, indent=indent, style={"+": "green", "-": "red"}.get(line[:1], "dim"))
-        else:
-            words = [action["text"] for action in remedy.actions if action["kind"] != "explain"]
-            if words:
-                self.say("→ " + "; ".join(words), indent=indent, style="green")
+        elif words:
+            self.say("→ " + "; ".join(words), indent=indent, hang=indent + 2, style="green")
         for action in remedy.actions:
-            if action["kind"] == "explain" and (with_diff or self.verbose):
-                self.say(f"→ {action['text']}", indent=indent, style="green")
-        parts = [f"cost: {remedy.cost}"] if remedy.cost else []
+            if action["kind"] == "explain" and in_full:
+                self.say(action["text"], indent=indent)
+        parts = [f"Cost: {remedy.cost}"] if remedy.cost else []
         if remedy.undo and self.verbose:
-            parts.append(f"undo: {remedy.undo}")
+            parts.append(f"Undo: {remedy.undo}")
         if remedy.raises:
-            parts.append(f"but it raises {', '.join(remedy.raises)}")
+            parts.append(f"But it raises {', '.join(remedy.raises)}")
         for part in parts:
             self.say(part, indent=indent, style="dim")
+
+    # --- the proof ------------------------------------------------------------------------------------------------
 
     def evidence(self, lines: Sequence[EvidenceLine]) -> None:
         """The lines in their places: near ones as one piece of the log, each line once."""
@@ -200,45 +179,82 @@ class _Report:
                     shown.setdefault(offset, (text, False))
                 shown[line.line] = (line.text, True)
             previous = None
+            digits = max(len(str(number)) for number in shown)
             for number, (text, marked) in sorted(shown.items()):
                 if previous is not None and number > previous + 1:
-                    self.say("⋮", indent=9, style="dim")
-                self.log_line(number, text, marked=marked)
+                    self.say("⋮", indent=digits + 3, style="dim")
+                self.log_line(number, text, digits, marked=marked)
                 previous = number
 
-    def log_line(self, number: int, text: str, *, marked: bool = False) -> None:
+    def log_line(self, number: int, text: str, digits: int, *, marked: bool = False) -> None:
+        """A line that proves something in full, a neighbour in one row."""
         shown = text if len(text) <= _MAX_LOG_LINE else text[:_MAX_LOG_LINE] + " …"
-        mark, style = ("▶", "bold") if marked else (" ", "dim")
-        gutter = f"  {mark} {number:>6} │ "
-        line = Text(clean(shown), style=style)
-        for index, wrapped in enumerate(line.wrap(self.out, self.out.width - len(gutter))):
-            margin = gutter if index == 0 else " " * (len(gutter) - 2) + "│ "
-            wrapped.rstrip()
-            self.out.print(Text(margin, style="red" if marked else "dim").append_text(wrapped), soft_wrap=True)
+        gutter = f"{'▶' if marked else ' '} {number:>{digits}} │ "
+        self.say(
+            (gutter, "red" if marked else "dim"),
+            (shown.strip(), "bold" if marked else "dim"),
+            indent=2,
+            hang=2 + len(gutter),
+            margin="│ ",
+            most=0 if marked or self.verbose else 1,
+        )
 
-    def arithmetic(self, item: Computed, units: Mapping[str, str]) -> None:
-        self.say(f"{item.name} = {item.expression} = ", (quantity(item.value, item.unit), "bold"), indent=2)
+    def sums(self, finding: Finding) -> None:
+        """The arithmetic with this machine's numbers in it; all of it, roundings and derivations too, with -v."""
+        units = {item.name: item.unit for item in finding.computed}
+
+        def unit_of(name: str, value: Any) -> str:
+            return units.get(name) or _unit(name, value)
+
+        plain = [(item, sum_) for item in finding.computed if (sum_ := written(item, unit_of))]
+        if plain:
+            self.title("Arithmetic")
+        for item, (words, numbers) in plain:
+            result = quantity(item.value, item.unit)
+            self.say(f"{short_name(item.name)} = {words} = {numbers} = ", (result, "bold"), indent=2, hang=4)
+        if plain:
+            self.gap()
+        rest = [item for item in finding.computed if all(item is not shown for shown, _sum in plain)]
+        if rest and self.verbose:
+            self.title("Computed")
+            for item in rest:
+                self.derivation(item, unit_of)
+            self.gap()
+
+    def derivation(self, item: Computed, unit_of: Any) -> None:
+        self.say(f"{item.name} = {item.expression} = ", (quantity(item.value, item.unit), "bold"), indent=2, hang=4)
         if item.inputs:
-            inputs = (
-                f"{name} = {quantity(value, units.get(name) or _unit(name, value))}"
-                for name, value in item.inputs.items()
-            )
+            inputs = (f"{name} = {quantity(value, unit_of(name, value))}" for name, value in item.inputs.items())
             self.say("with " + ", ".join(inputs), indent=4, style="dim")
 
+    def about(self, finding: Finding) -> None:
+        """How the claim is known, and where to read on."""
+        known = finding.known_by.replace("_", " ")
+        seen = f", seen {finding.count} times" if finding.count > 1 else ""
+        self.say(f"Rule {finding.rule_id} ({finding.family}), known by: {known}{seen}", style="dim")
+        for reference in finding.references if self.verbose else finding.references[:2]:
+            note = f" - {reference.note}" if reference.note and self.verbose else ""
+            self.say(f"See {reference.url}{note}", hang=4, style="dim")
+        self.gap()
+
+    # --- the rest -------------------------------------------------------------------------------------------------
+
     def others(self, document: Diagnosis) -> None:
-        titles = {"contributing": "Contributing", "symptom": "Symptoms of it (not the cause)", "advice": "Advice"}
+        titles = {"contributing": "It contributes", "symptom": "What follows from it", "advice": "Advice"}
         for role, title in titles.items():
             found = [finding for finding in document.findings if finding.role == role]
             if not found:
                 continue
+            if role == "symptom" and not self.verbose and any(f.role == "root_cause" for f in document.findings):
+                continue  # counted in the last line
             self.title(title)
-            for finding in found if self.verbose else found[:5]:
+            for finding in found if self.verbose else found[:_FEW]:
                 first = finding.evidence[0] if finding.evidence else None
                 place = f"{first.path}:{first.line}" if first else finding.rule_id
-                self.say(f"- {finding.summary}", (f"  [{place}]", "dim"), indent=2)
+                self.say("- ", finding.summary, (f"  [{place}]", "dim"), indent=2, hang=4)
                 if role != "symptom" and finding.remedies:
-                    self.say(f"→ {finding.remedies[0].title}", indent=4, style="green")
-            self.more(len(found), 5)
+                    self.say(f"→ {finding.remedies[0].title}", indent=4, hang=6, style="green")
+            self.more(len(found), _FEW)
             self.gap()
 
     def more(self, count: int, shown: int) -> None:
@@ -249,32 +265,62 @@ class _Report:
         if document.history:
             self.title("Earlier runs")
             for entry in document.history:
-                self.say(f"- {entry.count} x {entry.title} (first {entry.first}, last {entry.last})", indent=2)
+                places = entry.first if entry.count == 1 else f"{entry.first} … {entry.last}"
+                self.say(f"- {entry.count} × {entry.title}", (f"  [{places}]", "dim"), indent=2, hang=4)
             self.gap()
 
     def open_questions(self, document: Diagnosis) -> None:
         if document.could_not_judge:
             self.title("Could not judge")
             for entry in document.could_not_judge:
-                self.say(f"- {entry.missing} missing: {', '.join(entry.rules)}", indent=2)
+                self.say(f"- {', '.join(entry.rules)}: the input does not say {entry.missing}", indent=2, hang=4)
                 if entry.hint:
-                    self.say(f"→ {entry.hint}", indent=4, style="green")
+                    self.say(f"→ {entry.hint}", indent=4, hang=6, style="green")
             self.gap()
-        if document.unexplained:
+        left = document.unexplained
+        if left and document.verdict == "healthy" and not self.verbose:
+            self.say(
+                f"{_count(len(left), 'error-looking line')} that no rule explains did no harm; -v shows.", style="dim"
+            )
+            self.gap()
+        elif left:
             self.title("Error lines that no rule explains")
-            for group in document.unexplained if self.verbose else document.unexplained[:5]:
-                count = f" ({group.count} x)" if group.count > 1 else ""
-                self.say((f"{group.path}:{group.line}{count} ", "cyan"), group.text[:200], indent=2)
-            self.more(len(document.unexplained), 5)
+            for group in left if self.verbose else left[:_FEW]:
+                count = f" ({group.count} ×)" if group.count > 1 else ""
+                self.say((f"{group.path}:{group.line}{count} ", "cyan"), group.text[:200], indent=2, hang=4)
+            self.more(len(left), _FEW)
             self.gap()
 
     def problems(self, document: Diagnosis) -> None:
-        if document.problems:
-            self.title("Trouble with the input", "bold yellow")
-            for problem in document.problems:
-                hint = f" ({problem.hint})" if problem.hint else ""
-                self.say(f"- {problem.subject}: {problem.message}{hint}", indent=2)
-            self.gap()
+        """What could not be read, grouped: the same trouble with forty files is said once."""
+        if not document.problems:
+            return
+        groups: dict[tuple[str, str], list[str]] = {}
+        for problem in document.problems:
+            groups.setdefault((problem.message, problem.hint), []).append(problem.subject)
+        self.title("Trouble with the input", "bold yellow")
+        shown = list(groups.items()) if self.verbose else list(groups.items())[:_FEW]
+        for (message, hint), subjects in shown:
+            names = ", ".join(subjects if self.verbose else subjects[:3])
+            rest = "" if self.verbose or len(subjects) <= 3 else f" and {len(subjects) - 3} more"
+            self.say("- ", f"{names}{rest}: {message}", (f" ({hint})" if hint else "", "dim"), indent=2, hang=4)
+        self.more(len(groups), _FEW)
+        self.gap()
+
+    def what_would_help(self, document: Diagnosis) -> None:
+        self.title("What would help")
+        if not document.runs:
+            self.say(
+                "- Nothing in the input is known to be of an engine: is it the server's own log?", indent=2, hang=4
+            )
+        for hint in (
+            "the whole log, from the start of the server to its end, with standard error",
+            "how it ended: --exit 137, --exit SIGABRT, or the kernel log (dmesg) beside it",
+            'how it was started: --command "llama-server -m ...", --env FILE',
+            "what the machine has: saved output of nvidia-smi, free, numactl -H",
+        ):
+            self.say(f"- {hint}", indent=2, hang=4)
+        self.gap()
 
     def settings(self, document: Diagnosis) -> None:
         if document.settings:
@@ -282,12 +328,34 @@ class _Report:
             for entry in document.settings:
                 declared = "" if entry.declared is None else f"{entry.declared} → "
                 effective = "as declared" if entry.effective is None else entry.effective
-                self.say(f"{entry.name}: {declared}{effective}", (f"  {entry.origin}", "dim"), indent=2)
+                self.say(f"{entry.name}: {declared}{effective}", (f"  {entry.origin}", "dim"), indent=2, hang=4)
             self.gap()
 
+    def last_words(self, document: Diagnosis, roots: Sequence[Finding]) -> None:
+        """Where to read on; and once more what to do, when the beginning has scrolled out of the terminal."""
+        if not roots:
+            return
+        if not self.verbose:
+            follow = sum(1 for finding in document.findings if finding.role == "symptom")
+            more = (
+                f"-v shows more, {_count(follow, 'message')} that only followed from it too"
+                if follow
+                else "-v shows more"
+            )
+            self.say(f"{more}; llmdoctor explain {roots[0].rule_id}", hang=2, style="dim")
+        if roots[0].remedies and self.page.height and self.page.rows >= self.page.height:
+            self.gap()
+            badge = (f" {document.verdict.upper()} ", f"{_VERDICT_STYLE[document.verdict]} reverse")
+            self.say(badge, ("  DO THIS  ", "bold green"), (roots[0].remedies[0].title, "bold"), hang=2)
 
-def _headliner(document: Diagnosis) -> RunEntry | None:
-    """The run that the headline is about: the root cause's, else the first judged one."""
+
+def _headliner(document: Diagnosis, roots: Sequence[Finding]) -> RunEntry | None:
+    """The run that the headline is about: the root cause's, else the worst of those judged."""
+    by_id: Mapping[str, RunEntry] = {run.id: run for run in document.runs}
+    for finding in roots:
+        for name in finding.runs:
+            if name in by_id:
+                return by_id[name]
     parents = {run.parent for run in document.runs}
     judged = [run for run in document.runs if run.incident and run.id not in parents]
     services = [run for run in judged if run.engine.product != "rpc-server"] or judged
@@ -295,23 +363,14 @@ def _headliner(document: Diagnosis) -> RunEntry | None:
     return next(iter(ill or services), None)
 
 
-def _is_a_sum(item: Computed) -> bool:
-    """Worth showing unasked: a number that was computed, not another name for a fact, a word or a yes."""
-    is_number = isinstance(item.value, (int, float)) and not isinstance(item.value, bool)
-    return is_number and not _NAME.fullmatch(item.expression)
+def _as_choice(title: str) -> str:
+    """A rule may word its second remedy as "Or do that"; under the heading "Or" the word is there already."""
+    rest = title.removeprefix("Or ")
+    return rest[:1].upper() + rest[1:]
 
 
-def quantity(value: Any, unit: str) -> str:
-    """A figure with its unit as a person reads it: bytes as GiB with GB, thousands apart."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if unit == "bytes" and isinstance(value, (int, float)):
-        return format_size_both(value)
-    if isinstance(value, int) and abs(value) >= 10_000:
-        return f"{value:,} {unit}".strip().replace(",", " ")
-    if isinstance(value, list):
-        return ", ".join(str(element) for element in value[:6])
-    return f"{value} {unit}".strip()
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _unit(name: str, value: Any) -> str:
