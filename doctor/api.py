@@ -179,6 +179,9 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
 
     timeline = build_timeline(intake.scanned, book)
     facts_of, node_facts = assemble(timeline, intake.given, book)
+    for subject, message in intake.given.troubles:
+        hint = "name the log after its service, or give --command"
+        intake.trouble("facts", subject, message, hint)
     derivations = {run.id: add_derived(facts_of[run.id]) for run in timeline.runs}
     services = main_runs(timeline)
     diagnostician = Diagnostician(
@@ -255,10 +258,15 @@ def _collections(facts: FactSet) -> dict[str, list[Record]]:
 
 
 def _deployment(run: Run, intake: Intake, book: RuleBook) -> Deployment:
-    from doctor.remedy.deployment import Deployment, read_declared
+    from doctor.remedy.deployment import Deployment
 
-    commands = commands_for(run, intake.given, book)
-    paths = [path for path in intake.declared if intake.given.concerns(path, run.node)]
-    files = [file for path in paths if (file := read_declared(path)) is not None]
-    words = tuple(commands[0][0].words) if commands else ()
-    return Deployment(words, tuple(files), options_of(run, book))
+    given = intake.given
+    commands = commands_for(run, given, book)
+    return Deployment(
+        tuple(commands[0][0].words) if commands else (),
+        next(iter(given.chosen.get(run.id, [])), None),
+        {file.path: file for file in intake.config},
+        [env.path for env in given.env_files if given.concerns(env.path, run.node)],
+        options_of(run, book),
+        book.programs(),
+    )

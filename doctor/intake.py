@@ -34,8 +34,7 @@ class Intake:
     """Everything that was read.
 
     Attributes:
-        config: environment and configuration files, which are read together at the end.
-        declared: those of them that a remedy may change.
+        config: environment and configuration files: read together at the end, and what a remedy may change.
         lines: by path, for text that was unwrapped: which line of the file a line of it is. The hits count lines of
             the text; ``doctor.read.lines.restore`` gives a finished diagnosis the file's.
     """
@@ -44,7 +43,6 @@ class Intake:
     entries: list[SourceEntry] = field(default_factory=list)
     scanned: list[ScannedSource] = field(default_factory=list)
     config: list[Text] = field(default_factory=list)
-    declared: list[str] = field(default_factory=list)
     lines: dict[str, LineMap] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -188,19 +186,18 @@ def _classify(source: Source) -> str:
 
 def _take_text(source: Source, kind: str, intake: Intake) -> None:
     """Saved output and environment files are small: they are read whole, once, beside the scan."""
-    if kind in {"env", "config"} and source.is_file:
-        intake.declared.append(source.path)
     if source.size is not None and source.size > SAVED_OUTPUT_BYTES:
         return
     with source.open(bare=True) as stream:
         content = stream.read(SAVED_OUTPUT_BYTES + 1)
     if len(content) > SAVED_OUTPUT_BYTES:
         return
-    text = content.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    decoded = content.decode("utf-8", errors="replace")
+    text = decoded.replace("\r\n", "\n")
     if kind in {"env", "config"}:
         from doctor.facts.config.places import Text
 
-        intake.config.append(Text(source.path, text))
+        intake.config.append(Text(source.path, text, "\n" if text == decoded else "\r\n"))
         return
     from doctor.facts.hardware import read_hardware
 

@@ -1,148 +1,193 @@
-"""What is deployed (a command line, environment files), changed on a copy, and the difference shown.
+"""What is deployed (a command line, the files that declare it), changed on a copy, and the difference shown.
 
-Nothing is run and no file is written here.
+Nothing is run and no file is written here. A change is made at the place where the value stands; then the files are
+read again, and only what comes out as it was meant to is shown.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from doctor.facts.config.places import Text
+    from doctor.facts.config.workload import Workload
     from doctor.facts.options import KnownOption
+    from doctor.remedy.edits import Edit
 
-MAX_FILE_LINES = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredFile:
-    """An environment file as it is: path and text."""
-
-    path: str
-    text: str
+_CHANGING = frozenset({"set_flag", "remove_flag", "set_env", "unset_env", "edit_config", "resize"})
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A command line as words (empty when not known) and the files that declare its environment."""
+    """A program as it is deployed.
+
+    Attributes:
+        words: its command line, where no file declares it; empty when not known.
+        workload: what the files declare of it.
+        files: all configuration files, by path.
+        loose: the paths of environment files that no deployment names: they may be of this one.
+        programs: the names of engines' programs, for reading changed files again.
+        broken: an action that changes something could not be carried out, so a difference would be half a remedy.
+    """
 
     words: tuple[str, ...] = ()
-    files: tuple[DeclaredFile, ...] = ()
+    workload: Workload | None = None
+    files: Mapping[str, Text] = field(default_factory=dict)
+    loose: Sequence[str] = ()
     options: Sequence[KnownOption] = field(default_factory=tuple)
+    programs: Collection[str] = ()
+    broken: bool = False
 
     def apply(self, actions: Sequence[dict[str, Any]]) -> Deployment:
-        """A copy with the actions carried out that change a command line or an environment file."""
+        """A copy with the actions carried out that change a command line, a variable or a size."""
         changed = self
         for action in actions:
-            kind = action["kind"]
-            if kind == "set_flag" and changed.words:
-                changed = replace(changed, words=changed._with_flag(action["flag"], action.get("value")))
-            elif kind == "remove_flag" and changed.words:
-                changed = replace(changed, words=changed._without_flag(action["flag"]))
-            elif kind == "set_env":
-                changed = changed._with_variable(action["variable"], action["value"])
-            elif kind == "unset_env":
-                changed = changed._with_variable(action["variable"], None)
+            if action["kind"] in _CHANGING and not changed.broken:
+                changed = changed._with(action)
         return changed
 
     def diff(self, other: Deployment) -> str | None:
-        """What changes from this deployment to ``other``, as text; None when nothing does."""
+        """What changes from this deployment to ``other``, as text; None when nothing does.
+
+        Of files a unified diff, as ``patch -p0`` takes it; of a command line the old and the new one.
+        """
+        if other.broken:
+            return None
         parts = []
         if self.words != other.words:
             parts.append(f"- {shlex.join(self.words)}\n+ {shlex.join(other.words)}")
-        for old, new in zip(self.files, other.files, strict=False):
+        for path, new in other.files.items():
+            old = self.files[path]
             if old.text != new.text:
-                lines = difflib.unified_diff(
-                    old.text.splitlines(), new.text.splitlines(), old.path, new.path, n=2, lineterm=""
-                )
-                parts.append("\n".join(lines))
-        return "\n".join(parts) or None
+                from doctor.remedy.edits import unified
 
-    def names_of(self, flag: str) -> set[str]:
-        """All spellings of a flag of the same setting (``-c``, ``--ctx-size``)."""
-        names = {flag}
-        for option in self.options:
-            if flag in option.flags:
-                switch = option.type.startswith("switch")
-                names.update(name for name in option.flags if not switch or _negated(name) == _negated(flag))
-        return names
+                parts.append(unified(path, old.text, new.text, old.newline))
+        return "\n".join(part for part in parts if part) or None
 
-    def _with_flag(self, flag: str, value: str | None) -> tuple[str, ...]:
-        kept = list(self._without_flag(flag))
-        place = self._position(flag)
-        inserted = [flag] if value is None else [flag, value]
-        at = place if place is not None else len(kept)
-        return tuple(kept[:at] + inserted + kept[at:])
+    def _with(self, action: dict[str, Any]) -> Deployment:
+        kind = action["kind"]
+        if kind in {"set_flag", "remove_flag"} and (self.workload is None or not self.workload.words):
+            return self._with_words(action)
+        from doctor.remedy.edits import CannotEditError, edited
 
-    def _position(self, flag: str) -> int | None:
-        names = self.names_of(flag)
-        for index, word in enumerate(self.words):
-            if word.split("=", 1)[0] in names:
-                return index
-        return None
+        try:
+            edits = self._edits(action)
+            texts = {
+                path: edited(self.files[path].text, (e for e in edits if e.path == path))
+                for path in {e.path for e in edits}
+            }
+        except CannotEditError:
+            return replace(self, broken=kind != "resize" or action["resource"] in {"/dev/shm"})  # noqa: S108
+        changed = self._reread(texts) if texts else self
+        return changed if changed._holds(action) else replace(self, broken=True)
 
-    def _without_flag(self, flag: str) -> tuple[str, ...]:
-        names = self.names_of(flag)
-        kept: list[str] = []
-        skip = False
-        for index, word in enumerate(self.words):
-            if skip:
-                skip = False
-                continue
-            name, equals, _ = word.partition("=")
-            if name in names and index > 0:
-                following = self.words[index + 1] if index + 1 < len(self.words) else "-"
-                skip = not equals and not self._is_switch(name) and not _looks_like_flag(following)
-                continue
-            kept.append(word)
-        return tuple(kept)
+    def _edits(self, action: dict[str, Any]) -> list[Edit]:
+        """Raises CannotEditError: the files don't show where."""
+        from doctor.remedy.edits import CannotEditError
+        from doctor.remedy.flags import remove_flag, set_flag
+        from doctor.remedy.keys import edit_config, resize
+        from doctor.remedy.variables import named, set_variable, unset_variable
 
-    def _is_switch(self, flag: str) -> bool:
-        return any(flag in option.flags and option.type.startswith("switch") for option in self.options)
+        kind, value = action["kind"], action.get("value")
+        if kind in {"set_env", "unset_env"}:
+            name = action["variable"]
+            workload = self.workload
+            loose = self._loose_variables()
+            if (workload is None or not named(workload.variables, name)) and (
+                workload is None or named(loose.variables, name)
+            ):
+                workload = loose
+            if kind == "unset_env":
+                return unset_variable(workload, self.files, name)
+            return set_variable(workload, self.files, name, str(value))
+        if self.workload is None:
+            raise CannotEditError
+        if kind == "set_flag":
+            return set_flag(self.workload, self.files, action["flag"], value, self.options)
+        if kind == "remove_flag":
+            return remove_flag(self.workload, self.files, action["flag"], self.options)
+        if kind == "edit_config":
+            return edit_config(self.workload, self.files, action["file"], action["key"], value)
+        if not isinstance(action.get("to"), int) or action.get("unit", "bytes") != "bytes":
+            raise CannotEditError
+        return resize(self.workload, self.files, action["resource"], action["to"])
 
-    def _with_variable(self, name: str, value: str | None) -> Deployment:
-        """Sets (or removes) ``NAME=...`` in the file that declares it, else adds it to the first file."""
-        pattern = re.compile(rf"^(\s*(?:export\s+|Environment=\"?)?){re.escape(name)}=")
-        for index, file in enumerate(self.files):
-            lines = file.text.splitlines()
-            if any(pattern.match(line) for line in lines):
-                kept = []
-                for line in lines:
-                    found = pattern.match(line)
-                    if not found:
-                        kept.append(line)
-                    elif value is not None:
-                        quote = '"' if found[1].rstrip().endswith('"') else ""
-                        kept.append(f"{found[1]}{name}={value}{quote}")
-                return self._with_file(index, kept, file)
-        if value is not None and self.files:
-            file = self.files[0]
-            return self._with_file(0, [*file.text.splitlines(), f"{name}={value}"], file)
-        return self
+    def _loose_variables(self) -> Workload:
+        """The environment files that are of nothing in particular, as if a program were declared by them."""
+        from doctor.facts.config.dotenv import variables_of
+        from doctor.facts.config.workload import Workload
 
-    def _with_file(self, index: int, lines: list[str], file: DeclaredFile) -> Deployment:
-        files = list(self.files)
-        files[index] = DeclaredFile(file.path, "\n".join(lines) + ("\n" if file.text.endswith("\n") else ""))
-        return replace(self, files=tuple(files))
+        paths = [path for path in self.loose if path in self.files]
+        workload = Workload("env", "", paths[0] if paths else "", 1)
+        workload.variables = [variable for path in paths for variable in variables_of(self.files[path])]
+        return workload
+
+    def _reread(self, texts: Mapping[str, str]) -> Deployment:
+        """The deployment after its files have changed."""
+        from doctor.facts.config.deployments import read_deployments
+        from doctor.facts.config.places import Text
+
+        files = {
+            path: Text(path, texts[path], old.newline) if path in texts else old for path, old in self.files.items()
+        }
+        changed = replace(self, files=files)
+        if self.workload is None:
+            return changed
+        declared = read_deployments(files.values(), self.programs)
+        before = self.workload
+        same = [
+            each
+            for each in declared.workloads
+            if (each.kind, each.name, each.path, each.names) == (before.kind, before.name, before.path, before.names)
+        ]
+        return replace(changed, workload=same[0]) if same else replace(changed, broken=True)
+
+    def _holds(self, action: dict[str, Any]) -> bool:
+        """Whether the files say what the action wanted."""
+        from doctor.remedy.flags import names_of, occurrences, variables_for
+        from doctor.remedy.variables import named
+
+        kind, value = action["kind"], action.get("value")
+        if self.broken:
+            return False
+        variables = [*self._loose_variables().variables, *(self.workload.variables if self.workload else [])]
+        if kind in {"set_env", "unset_env"}:
+            known = named(variables, action["variable"])
+            return known is None if kind == "unset_env" else known is not None and known.value in {value, "***"}
+        if kind not in {"set_flag", "remove_flag"} or self.workload is None:
+            return True
+        command = self.workload.command()
+        found = occurrences(command, names_of(action["flag"], self.options)) if command else []
+        by_variable = any(named(variables, name) for name in variables_for(action["flag"], self.options))
+        if kind == "remove_flag":
+            return not found and not by_variable
+        return by_variable or any(value is None or arg.value == value for arg in found[-1:])
+
+    def _with_words(self, action: dict[str, Any]) -> Deployment:
+        """The same for a command line that no file declares."""
+        if not self.words:
+            return self
+        from doctor.facts.config.argv import command_of
+        from doctor.remedy.flags import names_of, occurrences, opposites_of, width
+
+        command = command_of(self.words)
+        if command is None or len(command.words) != len(self.words):
+            return replace(self, broken=True)
+        flag, setting = action["flag"], action["kind"] == "set_flag"
+        names = names_of(flag, self.options)
+        found = occurrences(command, names | (opposites_of(flag, self.options) if setting else set()))
+        gone = {arg.position + i for arg in found for i in range(width(arg, command, names, self.options))}
+        first = min((arg.position for arg in found), default=len(self.words))
+        kept = [[word] if i not in gone else [] for i, word in enumerate(self.words)] + [[]]
+        if setting:
+            kept[first] = [flag] if action.get("value") is None else [flag, action["value"]]
+        return replace(self, words=tuple(word for words in kept for word in words))
 
 
-def _looks_like_flag(word: str) -> bool:
-    return bool(re.match(r"--?[A-Za-z]", word))
-
-
-def _negated(flag: str) -> bool:
-    return flag.startswith("--no-") or (flag.startswith("-no") and not flag.startswith("--"))
-
-
-def read_declared(path: str) -> DeclaredFile | None:
-    """The file's text, when it is small enough to be a configuration."""
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return DeclaredFile(path, text) if text.count("\n") <= MAX_FILE_LINES else None
+def is_diff(text: str) -> bool:
+    """Whether a difference is one of files, which ``patch`` takes."""
+    return bool(re.match(r"--- .*\n\+\+\+ ", text))

@@ -30,10 +30,11 @@ Locate = Callable[[int, int], Place | None]
 
 @dataclass(slots=True)
 class Text:
-    """A configuration file: its path, and its whole text with ``\\n`` as the end of a line."""
+    """A configuration file: its path, its whole text with ``\\n`` as the end of a line, and how its lines really end."""
 
     path: str
     text: str
+    newline: str = "\n"
     _starts: list[int] = field(default_factory=list)
 
     def line(self, at: int) -> int:

@@ -64,7 +64,7 @@ class Workload:
         mounts: folders of the host and what they are called inside.
     """
 
-    kind: Literal["compose", "kubernetes", "systemd", "script", "modelfile"]
+    kind: Literal["compose", "kubernetes", "systemd", "script", "modelfile", "env"]
     name: str
     path: str
     line: int

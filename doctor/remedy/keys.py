@@ -1,0 +1,124 @@
+"""Sizes and new keys of what is deployed, changed in the file where they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Files
+
+from doctor.facts.config.places import Text
+from doctor.facts.config.workload import Workload
+from doctor.facts.config.wrappers import CONTAINER_TOOLS
+from doctor.facts.config.yamltext import Items, Mapping, end_of
+from doctor.remedy.edits import CannotEditError, Edit, indentation, line_start, new_line, rewritten
+from doctor.units import GIB, MIB
+
+_RESOURCES = {"/dev/shm": "shm", "container memory limit": "memory"}  # noqa: S108
+_UNITS = {"compose": ("gb", "mb"), "kubernetes": ("Gi", "Mi"), "systemd": ("G", "M"), "script": ("g", "m")}
+
+
+def new_key(node: Mapping, file: Text, text: str) -> Edit:
+    """A key behind the last one of a mapping; further lines are indented like the first."""
+    if node.flow:
+        if "\n" in text:
+            raise CannotEditError
+        return Edit(file.path, node.end - 1, node.end - 1, f", {text}" if node.pairs else text)
+    own = [key for key, value in node.pairs if file.text[key.start : key.start + 2] != "<<" or len(node.pairs) == 1]
+    if not own:
+        raise CannotEditError
+    blanks = " " * (own[0].start - line_start(file.text, own[0].start))
+    return new_line(file, end_of(node, file.text), "\n".join(blanks + line for line in text.split("\n")))
+
+
+def set_key(node: Mapping, file: Text, keys: list[str], value: str | None) -> list[Edit]:
+    """The value of a key below a mapping; None takes the key out.
+
+    Raises:
+        CannotEditError: the way to it is not there.
+    """
+    above = node.map(*keys[:-1]) if len(keys) > 1 else node
+    if above is None:
+        raise CannotEditError
+    for key, known in above.pairs:
+        if key.value == keys[-1]:
+            if value is None or isinstance(known, (Mapping, Items)):
+                raise CannotEditError
+            return [Edit(file.path, known.start, known.end, value)]
+    return [new_key(above, file, f"{keys[-1]}: {value}")] if value is not None else []
+
+
+def after_run(workload: Workload, files: Files[str, Text], text: str) -> Edit:
+    """An option behind the ``run`` of ``docker run``."""
+    words = workload.texts
+    at = next((i for i, word in enumerate(words[:8]) if word.rsplit("/", 1)[-1] in CONTAINER_TOOLS), None)
+    run = next((word for word in workload.words[at:] if word.text == "run"), None) if at is not None else None
+    if run is None or run.place is None:
+        raise CannotEditError
+    return Edit(run.place.path, run.place.end, run.place.end, f" {text}")
+
+
+def resize(workload: Workload, files: Files[str, Text], resource: str, size: int) -> list[Edit]:
+    """Another size for a container's memory or its /dev/shm.
+
+    Raises:
+        CannotEditError: nothing that the files declare has that size.
+    """
+    what = _RESOURCES.get(resource)
+    if what is None:
+        raise CannotEditError
+    amount = _amount(size, *_UNITS.get(workload.kind, ("G", "M")))
+    if place := workload.places.get(what):
+        return [rewritten(amount, place, files[place.path].text)]
+    if what == "memory" or any(fact.name == "host.shm_size" and fact.origin.line is None for fact in workload.facts):
+        raise CannotEditError
+    if not any(fact.name == "host.shm_size" for fact in workload.facts):
+        raise CannotEditError  # shared with the host, or a volume of its own
+    if workload.kind == "compose" and workload.node is not None:
+        return [new_key(workload.node, files[workload.path], f"shm_size: {amount}")]
+    if workload.kind == "script":
+        return [after_run(workload, files, f"--shm-size={amount}")]
+    if workload.kind == "kubernetes" and workload.node is not None and workload.pod is not None:
+        return _shared_memory_volume(workload.node, workload.pod, files[workload.path], amount)
+    raise CannotEditError
+
+
+def _amount(size: int, large: str, small: str) -> str:
+    return f"{size // GIB}{large}" if size % GIB == 0 else f"{-(-size // MIB)}{small}"
+
+
+def _shared_memory_volume(container: Mapping, pod: Mapping, file: Text, amount: str) -> list[Edit]:
+    """A volume in memory, mounted at /dev/shm: kubernetes.io/docs/concepts/storage/volumes, emptyDir."""
+    taken = {
+        known.value for item in pod.list("volumes") if isinstance(item, Mapping) and (known := item.scalar("name"))
+    }
+    name = next(name for name in ("dshm", "shm-in-memory", "llm-shared-memory") if name not in taken)
+    mount = [f"name: {name}", "mountPath: /dev/shm"]
+    volume = [f"name: {name}", "emptyDir:", "  medium: Memory", f"  sizeLimit: {amount}"]
+    return [_new_item(container, "volumeMounts", mount, file), _new_item(pod, "volumes", volume, file)]
+
+
+def _new_item(node: Mapping, key: str, lines: list[str], file: Text) -> Edit:
+    """A mapping behind the last item of a list, which is made if there is none."""
+    known = node.get(key)
+    item = "\n".join([f"- {lines[0]}", *(f"  {line}" for line in lines[1:])])
+    if known is None:
+        return new_key(node, file, f"{key}:\n" + re.sub(r"^", "  ", item, flags=re.M))
+    if not isinstance(known, Items) or known.flow or not known.items:
+        raise CannotEditError
+    blanks = indentation(file.text, known.items[0].start)
+    return new_line(file, end_of(known, file.text), re.sub(r"^", blanks, item, flags=re.M))
+
+
+def edit_config(workload: Workload, files: Files[str, Text], where: str, key: str, value: str | None) -> list[Edit]:
+    """A key of a pod's specification, or a parameter of a Modelfile.
+
+    Raises:
+        CannotEditError: the file that is meant is not among those of the deployment.
+    """
+    if workload.pod is not None and where == "pod specification" and key.startswith("spec."):
+        return set_key(workload.pod, files[workload.path], key.split(".")[1:], value)
+    if workload.kind == "modelfile" and where == "Modelfile" and value is not None:
+        parameter, file = key.removeprefix("PARAMETER "), files[workload.path]
+        if place := workload.places.get(parameter):
+            return [Edit(place.path, place.start, place.end, value)]
+        return [new_line(file, len(file.text.rstrip()), f"PARAMETER {parameter} {value}")]
+    raise CannotEditError
