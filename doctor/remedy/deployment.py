@@ -89,7 +89,7 @@ class Deployment:
         """Raises CannotEditError: the files don't show where."""
         from doctor.remedy.edits import CannotEditError
         from doctor.remedy.flags import remove_flag, set_flag
-        from doctor.remedy.keys import edit_config, resize
+        from doctor.remedy.keys import CONTAINER_FLAGS, container_flag, edit_config, resize
         from doctor.remedy.variables import named, set_variable, unset_variable
 
         kind, value = action["kind"], action.get("value")
@@ -106,6 +106,8 @@ class Deployment:
             return set_variable(workload, self.files, name, str(value))
         if self.workload is None:
             raise CannotEditError
+        if kind == "set_flag" and action["flag"] in CONTAINER_FLAGS:
+            return container_flag(self.workload, self.files, action["flag"], value)
         if kind == "set_flag":
             return set_flag(self.workload, self.files, action["flag"], value, self.options)
         if kind == "remove_flag":
@@ -149,6 +151,7 @@ class Deployment:
     def _holds(self, action: dict[str, Any]) -> bool:
         """Whether the files say what the action wanted."""
         from doctor.remedy.flags import names_of, occurrences, variables_for
+        from doctor.remedy.keys import CONTAINER_FLAGS
         from doctor.remedy.variables import named
 
         kind, value = action["kind"], action.get("value")
@@ -158,7 +161,7 @@ class Deployment:
         if kind in {"set_env", "unset_env"}:
             known = named(variables, action["variable"])
             return known is None if kind == "unset_env" else known is not None and known.value in {value, "***"}
-        if kind not in {"set_flag", "remove_flag"} or self.workload is None:
+        if kind not in {"set_flag", "remove_flag"} or self.workload is None or action["flag"] in CONTAINER_FLAGS:
             return True
         command = self.workload.command()
         found = occurrences(command, names_of(action["flag"], self.options)) if command else []
@@ -173,9 +176,10 @@ class Deployment:
             return self
         from doctor.facts.config.argv import command_of
         from doctor.remedy.flags import names_of, occurrences, opposites_of, width
+        from doctor.remedy.keys import CONTAINER_FLAGS
 
         command = command_of(self.words)
-        if command is None or len(command.words) != len(self.words):
+        if action["flag"] in CONTAINER_FLAGS or command is None or len(command.words) != len(self.words):
             return replace(self, broken=True)
         flag, setting = action["flag"], action["kind"] == "set_flag"
         names = names_of(flag, self.options)

@@ -99,6 +99,8 @@ def set_flag(
         for edit in _take_out(workload, command, arg, width(arg, command, names, options), files)
     ]
     if not found:
+        if not flag.startswith("--") and not any(flag in option.flags for option in options):
+            raise CannotEditError  # of another program: a worker, a container
         for variable in variables_for(flag, options):
             if named(workload.variables, variable):
                 return [*edits, *set_variable(workload, files, variable, "1" if value is None else value)]

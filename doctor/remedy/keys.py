@@ -12,6 +12,7 @@ from doctor.facts.config.yamltext import Items, Mapping, end_of
 from doctor.remedy.edits import CannotEditError, Edit, indentation, line_start, new_line, rewritten
 from doctor.units import GIB, MIB
 
+CONTAINER_FLAGS = frozenset({"--ipc", "--gpus", "--runtime"})  # of docker, never of an engine
 _RESOURCES = {"/dev/shm": "shm", "container memory limit": "memory"}  # noqa: S108
 _UNITS = {"compose": ("gb", "mb"), "kubernetes": ("Gi", "Mi"), "systemd": ("G", "M"), "script": ("g", "m")}
 
@@ -78,6 +79,39 @@ def resize(workload: Workload, files: Files[str, Text], resource: str, size: int
         return [after_run(workload, files, f"--shm-size={amount}")]
     if workload.kind == "kubernetes" and workload.node is not None and workload.pod is not None:
         return _shared_memory_volume(workload.node, workload.pod, files[workload.path], amount)
+    raise CannotEditError
+
+
+def container_flag(workload: Workload, files: Files[str, Text], flag: str, value: str | None) -> list[Edit]:
+    """An option of ``docker run``, or what stands for it in a Compose file or a pod.
+
+    Raises:
+        CannotEditError: the program runs in no container that the files declare.
+    """
+    file = files[workload.path]
+    if workload.kind == "script":
+        words = workload.words
+        at = next((i for i, word in enumerate(words) if word.text.split("=")[0] == flag), None)
+        if at is None or value is None:
+            return [after_run(workload, files, flag if value is None else f"{flag}={value}")]
+        joined = "=" in words[at].text
+        place = words[at].place if joined else words[at + 1].place if at + 1 < len(words) else None
+        if place is None:
+            raise CannotEditError
+        return [rewritten(f"{flag}={value}" if joined else value, place, files[place.path].text)]
+    if workload.kind == "compose" and workload.node is not None and flag in {"--ipc", "--runtime"} and value:
+        return set_key(workload.node, file, [flag[2:]], value)
+    if workload.kind == "compose" and workload.node is not None and flag == "--gpus":
+        if workload.node.get("deploy") is not None:
+            return set_key(workload.node, file, ["gpus"], value or "all")
+        count = value if value and value.isdigit() else "all"
+        device = f"- driver: nvidia\n  count: {count}\n  capabilities: [gpu]"
+        nested = "deploy:\n  resources:\n    reservations:\n      devices:\n" + re.sub(
+            r"^", "        ", device, flags=re.M
+        )
+        return [new_key(workload.node, file, nested)]
+    if workload.pod is not None and flag == "--ipc" and value == "host":
+        return set_key(workload.pod, file, ["hostIPC"], "true")
     raise CannotEditError
 
 

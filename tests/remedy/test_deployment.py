@@ -168,6 +168,16 @@ DOCKER = {
 ENVIRONMENT = {"/etc/default/gpustack": "# keep\nexport GGML_METAL_NO_RESIDENCY=1\nA='b'\n"}
 GIB = 1024**3
 
+GPUS = [
+    (4, "deploy:"),
+    (6, "resources:"),
+    (8, "reservations:"),
+    (10, "devices:"),
+    (12, "- driver: nvidia"),
+    (14, "count: all"),
+    (14, "capabilities: [gpu]"),
+]
+
 CASES = [
     (FOLDED, [flag("-c", "8192")], ["-      -m /m.gguf -c 65536", "+      -m /m.gguf -c 8192"]),
     (FOLDED, [flag("--no-mmap")], ["-      -ctv q8_0", "+      -ctv q8_0 --no-mmap"]),
@@ -263,6 +273,14 @@ CASES = [
     ),
     (DOCKER, [env("B", "2"), no_env("A")], ['-  -e A="x y" -e B=1 \\', "+  -e B=2 \\"]),
     (DOCKER, [env("A", "z z")], ['-  -e A="x y" -e B=1 \\', "+  -e A='z z' -e B=1 \\"]),
+    (FOLDED, [flag("--ipc", "host")], ["+    ipc: host"]),
+    (BLOCK, [flag("--gpus", "all")], [f"+{' ' * n}{text}" for n, text in GPUS]),
+    (POD, [flag("--ipc", "host")], ["+      hostIPC: true"]),
+    (
+        DOCKER,
+        [flag("--ipc", "host"), flag("--gpus", "2")],
+        ["-docker run -d --gpus all -m 16g \\", "+docker run --ipc=host -d --gpus 2 -m 16g \\"],
+    ),
     (
         ENVIRONMENT,
         [no_env("GGML_METAL_NO_RESIDENCY"), env("A", "c"), env("N", "1")],
@@ -366,6 +384,8 @@ def test_a_drop_in_of_a_unit_is_where_its_variable_is_changed() -> None:
         (UNIT, size("/dev/shm", GIB)),  # a unit has that of the machine
         (POD, {"kind": "edit_config", "file": "/etc/docker/daemon.json", "key": "exec-opts", "value": "x"}),
         (ENVIRONMENT, flag("-c", "1")),
+        (UNIT, flag("--ipc", "host")),
+        (UNIT, flag("-H", "10.0.0.1")),  # of the RPC worker, not of this server
     ],
 )
 def test_where_no_change_is_surely_right_there_is_no_diff(files: dict[str, str], action: dict[str, Any]) -> None:
