@@ -206,7 +206,17 @@ def largest(value: PerLayer | None) -> int:
     return 0 if value is None else value if isinstance(value, int) else max(value)
 
 
+_COMMIT = r"[0-9a-f]{7,12}"
+_BUILD = re.compile(
+    rf"b?(?P<plain>\d{{3,6}})(?: \({_COMMIT}\))?"
+    rf"|\S+ \(build (?P<named>\d{{3,6}}), commit {_COMMIT}\)|build: {_COMMIT} \((?P<last>\d{{3,6}})\)"
+)
+
+
 def engine_build(values: Values) -> int | None:
-    """llama.cpp's build number out of ``b4598``, or as a program built on it says; None where nothing tells."""
-    found = re.fullmatch(r"b(\d{3,6})", (values.text("engine.version") or "").strip())
-    return int(found[1]) if found else values.integer("engine.base_build")
+    """llama.cpp's build number, or that of the llama.cpp which a program is built on; None where nothing tells.
+
+    Written ``b4598``, ``4598 (27d135c9)``, ``0.3.0-dev (build 10717, commit a32af33de)`` or ``build: 27d135c9 (4598)``.
+    """
+    found = _BUILD.fullmatch((values.text("engine.version") or "").strip())
+    return int(found[found.lastgroup or 0]) if found else values.integer("engine.base_build")

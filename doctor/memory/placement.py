@@ -103,8 +103,13 @@ def share_layers(found: Placement, values: Values, kv: int | None) -> None:
 
 def _devices(values: Values) -> list[Device]:
     found: list[Device] = []
-    for record in values.all("device")[:_MAX_DEVICES]:
+    listed = values.all("device")[:_MAX_DEVICES]
+    # An engine that names the devices it uses does not use the others; old builds count those of ROCm like CUDA's.
+    used = {str(record.get("name")) for record in listed if _ENGINE_NAME.match(str(record.get("name") or ""))}
+    for record in listed:
         name = str(record.get("name") or _name(record))
+        if used and not record.get("name") and name not in used:
+            continue
         endpoint = _ENDPOINT.search(f"{name} {record.get('description') or ''}") if "RPC" in name else None
         if name and not is_host(name) and record.get("backend") != "cpu":
             label = f"RPC[{endpoint[1]}]" if endpoint else name

@@ -53,7 +53,19 @@ def test_absurd_numbers_of_layers_count_as_unknown(layers: object) -> None:
     assert "model.layers" in HyperParameters.from_facts(values({**TINY, "model.layers": layers})).missing
 
 
-@pytest.mark.parametrize(("version", "build"), [("b4598", 4598), ("0.5.0-dev", None), ("0.3.7", None), (None, None)])
+@pytest.mark.parametrize(
+    ("version", "build"),
+    [
+        ("b4598", 4598),
+        ("4519 (80d0d6b4)", 4519),
+        ("0.3.0-dev (build 10717, commit a32af33de)", 10717),
+        ("build: 27d135c9 (4598)", 4598),
+        ("1 (3cfbbdb)", None),
+        ("0.5.0-dev", None),
+        ("0.3.7", None),
+        (None, None),
+    ],
+)
 def test_build_numbers(version: str | None, build: int | None) -> None:
     assert engine_build(values({"engine.version": version})) == build
 

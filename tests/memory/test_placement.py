@@ -167,3 +167,11 @@ def test_mapped_buffers_of_metal_belong_to_the_gpu() -> None:
     found = placed({}, buffer=buffers(("MTL0_Mapped", "weights", 10), ("CPU_Mapped", "weights", 1), ("MTL0", "kv", 2)))
     (device,) = found.devices
     assert device.name == "MTL0" and device.buffers == {"weights": 10 * MIB, "kv": 2 * MIB} and found.mapped == MIB
+
+
+def test_cards_of_rocm_that_an_old_build_counts_like_cuda_s_are_no_others() -> None:
+    listed = devices(
+        {"index": 0, "backend": "cuda", "description": "AMD Radeon RX 7900 XTX", "capability": "11.0"},
+        {"name": "ROCm0", "index": 0, "backend": "rocm", "description": "AMD Radeon RX 7900 XTX", "free": GIB},
+    )
+    assert [device.name for device in placement(values({}, device=listed), HyperParameters()).devices] == ["ROCm0"]
