@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from doctor import __version__
 from doctor.errors import UsageProblem
-from doctor.facts.assemble import assemble, commands_for, main_runs, options_of
+from doctor.facts.assemble import assemble, commands_for, is_of, main_runs, options_of
 from doctor.intake import Intake, Progress, take_in
 from doctor.redact import Redactor
 from doctor.rulebook.book import RuleBook, load_book
@@ -267,6 +267,6 @@ def _deployment(run: Run, intake: Intake, book: RuleBook) -> Deployment:
         next(iter(given.chosen.get(run.id, [])), None),
         {file.path: file for file in intake.config},
         [env.path for env in given.env_files if given.concerns(env.path, run.node)],
-        options_of(run, book),
+        [option for option in options_of(run, book) if is_of(option, version)],
         book.programs(),
     )

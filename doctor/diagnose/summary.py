@@ -60,6 +60,7 @@ def setting_entries(run: Run, facts: FactSet) -> list[SettingEntry]:
                 declared=plain(declared[-1].value) if declared else None,
                 effective=plain(winner.value) if winner.origin.layer is Layer.EFFECTIVE else None,
                 origin=f"{winner.origin} ({winner.origin.layer})",
+                declared_at=f"{declared[-1].origin} ({declared[-1].origin.layer})" if declared else None,
                 run=run.id,
             )
         )

@@ -211,13 +211,13 @@ def _env_facts(env: EnvFile, options: Sequence[KnownOption], facts: FactSet) -> 
 def _defaults(options: Sequence[KnownOption], run: Run, facts: FactSet) -> None:
     version = run.versions.get(run.engine or "")
     for option in options:
-        if option.default is not None and _is_of(option, version):
+        if option.default is not None and is_of(option, version):
             facts.add(
                 Fact(option.setting, option.default, Origin("engine default", None, Layer.DEFAULT)), first_wins=True
             )
 
 
-def _is_of(option: KnownOption, version: str | None) -> bool:
+def is_of(option: KnownOption, version: str | None) -> bool:
     """Whether the engine's version has the option as listed; a version that isn't known or ordered has it."""
     bounds = [f"{sign}{bound}" for sign, bound in ((">=", option.since), ("<", option.until)) if bound]
     if not bounds or version is None:

@@ -150,8 +150,9 @@ class Deployment:
 
     def _holds(self, action: dict[str, Any]) -> bool:
         """Whether the files say what the action wanted."""
-        from doctor.remedy.flags import names_of, occurrences, variables_for
+        from doctor.remedy.flags import occurrences
         from doctor.remedy.keys import CONTAINER_FLAGS
+        from doctor.remedy.options import names_of, variables_for
         from doctor.remedy.variables import named
 
         kind, value = action["kind"], action.get("value")
@@ -175,8 +176,9 @@ class Deployment:
         if not self.words:
             return self
         from doctor.facts.config.argv import command_of
-        from doctor.remedy.flags import names_of, occurrences, opposites_of, width
+        from doctor.remedy.flags import occurrences, width
         from doctor.remedy.keys import CONTAINER_FLAGS
+        from doctor.remedy.options import names_of, opposites_of
 
         command = command_of(self.words)
         if action["flag"] in CONTAINER_FLAGS or command is None or len(command.words) != len(self.words):

@@ -21,44 +21,11 @@ from doctor.remedy.edits import (
     without_lines,
 )
 from doctor.remedy.keys import new_key
+from doctor.remedy.options import is_switch, names_of, opposites_of, variables_for
 from doctor.remedy.variables import named, set_variable, unset_variable
 
 _BETWEEN = re.compile(r"(?:[\s,'\"-]|\\\n)*")
 _TRUTHS = frozenset({"on", "off", "auto", "0", "1", "true", "false"})
-
-
-def names_of(flag: str, options: Sequence[KnownOption]) -> set[str]:
-    """All spellings of a flag of the same setting (``-c``, ``--ctx-size``); of a switch, of the same sense."""
-    names = {flag}
-    for option in options:
-        if flag in option.flags:
-            switch = is_switch(option)
-            names.update(name for name in option.flags if not switch or _negated(name) == _negated(flag))
-    return names
-
-
-def is_switch(option: KnownOption) -> bool:
-    return option.type.startswith("switch")
-
-
-def _negated(flag: str) -> bool:
-    return flag.startswith("--no-") or (flag.startswith("-no") and not flag.startswith("--"))
-
-
-def opposites_of(flag: str, options: Sequence[KnownOption]) -> set[str]:
-    """The flags that switch the other way."""
-    mine = [option for option in options if flag in option.flags and is_switch(option)]
-    return {
-        name
-        for option in options
-        if any(option.setting == other.setting and option.type != other.type for other in mine) and is_switch(option)
-        for name in option.flags
-    }
-
-
-def variables_for(flag: str, options: Sequence[KnownOption]) -> list[str]:
-    """The variables that stand for a flag."""
-    return [name for option in options if flag in option.flags for name in option.env]
 
 
 def occurrences(command: Command, names: set[str]) -> list[Arg]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from doctor.remedy.options import as_spelled
 from doctor.units import format_size
 from doctor.vocabulary.document import RemedyEntry
 from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Unknown
@@ -42,7 +43,7 @@ def propose(
             wanted = evaluate(remedy["when"])
             if not isinstance(wanted, Unknown) and (wanted is ABSENT or not wanted):
                 continue
-        actions = [_concrete(action, fill, evaluate) for action in remedy["actions"]]
+        actions = [as_spelled(_concrete(action, fill, evaluate), deployment.options) for action in remedy["actions"]]
         changed = deployment.apply([action for action in actions if not action.get("unfilled")])
         facts, removed = changed_settings(actions, deployment)
         found.append(

@@ -103,9 +103,9 @@ class Page:
         else:
             self.say((name.ljust(column), label_style), *parts, hang=column, style=style)
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, style: str = "") -> None:
         """One line, however long."""
-        self._paint([(clean(text), "")])
+        self._paint([(clean(text), style)])
 
     def gap(self) -> None:
         self._paint([])

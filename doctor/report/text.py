@@ -149,7 +149,11 @@ class _Report:
         words = [action["text"] for action in remedy.actions if action["kind"] != "explain"]
         if remedy.diff and in_full:
             for line in remedy.diff.splitlines():
-                self.say(line, indent=indent, style={"+": "green", "-": "red"}.get(line[:1], "dim"))
+                style = {"+": "green", "-": "red"}.get(line[:1], "dim")
+                if remedy.diff.startswith("--- "):  # of files: whole lines, as patch takes them
+                    self.page.line(" " * indent + line, style)
+                else:
+                    self.say(line, indent=indent, style=style)
         elif words:
             self.say("→ " + "; ".join(words), indent=indent, hang=indent + 2, style="green")
         for action in remedy.actions:
@@ -326,9 +330,14 @@ class _Report:
         if document.settings:
             self.title("Settings (declared → in effect)")
             for entry in document.settings:
-                declared = "" if entry.declared is None else f"{entry.declared} → "
-                effective = "as declared" if entry.effective is None else entry.effective
-                self.say(f"{entry.name}: {declared}{effective}", (f"  {entry.origin}", "dim"), indent=2, hang=4)
+                value, place = entry.effective, entry.origin
+                if entry.declared is not None and entry.effective is not None:
+                    same = entry.declared == entry.effective
+                    value = entry.declared if same else f"{entry.declared} → {entry.effective}"
+                    place = f"{entry.declared_at} → {entry.origin}"
+                elif entry.declared is not None:
+                    value = entry.declared
+                self.say(f"{entry.name}: {value}", (f"  {place}", "dim"), indent=2, hang=4)
             self.gap()
 
     def last_words(self, document: Diagnosis, roots: Sequence[Finding]) -> None:

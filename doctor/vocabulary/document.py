@@ -62,6 +62,7 @@ class SettingEntry:
     declared: Any = None
     effective: Any = None
     origin: str
+    declared_at: str | None = None
     run: str | None = None
 
 

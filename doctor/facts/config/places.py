@@ -30,7 +30,7 @@ Locate = Callable[[int, int], Place | None]
 
 @dataclass(slots=True)
 class Text:
-    """A configuration file: its path, its whole text with ``\\n`` as the end of a line, and how its lines really end."""
+    """A configuration file: its path, its text with ``\\n`` as the end of a line, and how its lines really end."""
 
     path: str
     text: str

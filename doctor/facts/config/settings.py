@@ -107,7 +107,7 @@ def _spelled(flag: str) -> str:
 
 
 def _flags(command: Command, by_flag: dict[str, list[OptionLike]]) -> Iterator[tuple[str, str | None, str, int]]:
-    """Flag as written, value, the spelling under which ``by_flag`` may have it, and its index in the line.
+    """Flag as written, value, the spelling under which ``by_flag`` may have it, and the value's index in the line.
 
     A word that is no flag may be listed as one too (``serve`` of ``vllm serve MODEL``); the next word that belongs to
     no flag is its value.
@@ -120,7 +120,8 @@ def _flags(command: Command, by_flag: dict[str, list[OptionLike]]) -> Iterator[t
                 known = f"--{known[5:]}"
             # the word after a switch is none of it
             loose = value if _is_switch(by_flag.get(known, [])) and truth(value or "") is None else None
-            yield arg.flag, None if loose is not None else value, known, arg.position
+            apart = loose is None and value is not None and command.words[arg.position] == arg.flag
+            yield arg.flag, None if loose is not None else value, known, arg.position + apart
         else:
             loose = value
         if loose is None:
