@@ -204,7 +204,7 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         findings=judgement.findings,
         history=judgement.history,
         could_not_judge=judgement.could_not_judge,
-        unexplained=unexplained(all_observations(timeline), judgement.explained),
+        unexplained=unexplained(all_observations(timeline), judgement.explained, timeline.tracebacks, judgement.known),
         problems=judgement.problems,
     )
     for run in services:
@@ -262,6 +262,7 @@ def _deployment(run: Run, intake: Intake, book: RuleBook) -> Deployment:
 
     given = intake.given
     commands = commands_for(run, given, book)
+    version = run.versions.get(run.engine or "")
     return Deployment(
         tuple(commands[0][0].words) if commands else (),
         next(iter(given.chosen.get(run.id, [])), None),

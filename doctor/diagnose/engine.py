@@ -48,6 +48,7 @@ class Judgement:
     could_not_judge: list[NotJudged] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     explained: set[tuple[int, int]] = field(default_factory=set)
+    known: set[tuple[int, int]] = field(default_factory=set)
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -61,6 +62,9 @@ class Diagnostician:
     deployments: dict[str, Deployment] = field(default_factory=dict)
     derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    _order: dict[str, int] = field(default_factory=dict)
+    _tried_at: dict[str, list[CompiledRule]] = field(default_factory=lambda: defaultdict(list))
+    _about_settings: list[CompiledRule] = field(default_factory=list)
 
     def diagnose(self, which: str = "last") -> Judgement:
         incidents = build_incidents(self.timeline, which)
@@ -68,11 +72,13 @@ class Diagnostician:
         result = Judgement(problems=self.problems)
         unknown: dict[str, list[str]] = defaultdict(list)
         seen: set[tuple[str, tuple[int, int]]] = set()
+        strangers = False
         names_nodes = sum(name != UNPLACED for name in self.node_facts) > 1
         for incident in incidents:
             ground = self.ground_of(incident.runs, incident.context)
-            candidates = self._candidates(ground)
-            judged = judge(candidates)
+            nameless = [run for run in incident.runs if run.engine is None]
+            judged = judge(self._candidates(ground, settings=not (strangers and nameless)))
+            strangers |= bool(nameless)  # of runs without an engine the settings are those of the machine: judged once
             self._settle_outcome(incident, judged)
             writer = Writer(ground, self.deployments, self.derivations, names_nodes)
             written: dict[int, Finding] = {}
@@ -96,7 +102,7 @@ class Diagnostician:
             result.history += self._history(incident)
         result.findings.sort(key=lambda finding: _ORDER[finding.role])
         result.could_not_judge = not_judged(unknown)
-        result.explained = self._explained(result.findings)
+        self._account(result)
         return result
 
     def set_outcomes(self, incidents: list[Incident]) -> None:
@@ -125,14 +131,12 @@ class Diagnostician:
             found.sort(key=lambda observation: (observation.source, observation.number))
         return Ground(self.book, hits, self.facts_of, self.node_facts, runs)
 
-    def _candidates(self, ground: Ground) -> list[Candidate]:
+    def _candidates(self, ground: Ground, *, settings: bool = True) -> list[Candidate]:
+        """Every rule that may hold. ``settings``: rules about settings alone too, which no line calls for."""
+        rules = [rule for key in ground.hits for rule in self._tried_at.get(key, ())]
+        rules += self._about_settings if settings else []
         found = []
-        for rule in self.book.rules.values():
-            if rule.kind is Kind.NOISE:
-                continue
-            primaries = primary_signatures(rule)
-            if primaries and not any(ground.signature(rule, name) for name in primaries):
-                continue
+        for rule in sorted(set(rules), key=lambda rule: self._order[rule.id]):
             try:
                 found += match_rule(rule, ground)
             except Exception as error:  # one rule must not take the others down
@@ -145,6 +149,17 @@ class Diagnostician:
                     )
                 )
         return found
+
+    def __post_init__(self) -> None:
+        for number, rule in enumerate(self.book.rules.values()):
+            self._order[rule.id] = number
+            if rule.kind is Kind.NOISE:
+                continue
+            primaries = primary_signatures(rule)
+            if not primaries:
+                self._about_settings.append(rule)
+            for name in primaries:
+                self._tried_at[f"r:{rule.id}:{name}"].append(rule)
 
     def _written(self, writer: Writer, item: Judged, number: int, incident: str) -> Finding | None:
         try:
@@ -183,7 +198,7 @@ class Diagnostician:
         """The causes of the service's earlier runs, grouped by rule."""
         entries: dict[str, HistoryEntry] = {}
         for run in incident.earlier:
-            told = [seen for seen in self.timeline.context if seen.about and run in seen.about]
+            told = incident.about.get(run.id, [])
             ground = self.ground_of([run, *([run.parent] if run.parent else [])], told)
             roots = [item for item in judge(self._candidates(ground)) if item.role == "root_cause"]
             for item in roots:
@@ -200,16 +215,30 @@ class Diagnostician:
                     entry.last = place
         return list(entries.values())
 
-    def _explained(self, findings: list[Finding]) -> set[tuple[int, int]]:
-        """Lines that a fired rule, a noise rule or a harmless pattern accounts for."""
-        accounted = {finding.rule_id for finding in findings}
+    def _account(self, result: Judgement) -> None:
+        """Which lines a fired rule, a noise rule or a harmless pattern accounts for.
+
+        Of a wrapper only its own words are known: the exception that it quotes may be one that no rule knows.
+        """
+        accounted = {*(finding.rule_id for finding in result.findings), *(entry.rule_id for entry in result.history)}
         accounted |= {rule.id for rule in self.book.rules.values() if rule.kind is Kind.NOISE}
-        found = set()
+        quoted = {
+            f"r:{rule.id}:{name}"
+            for rule in self.book.rules.values()
+            if rule.kind is Kind.WRAPPER
+            for name in set(rule.captures) - set(primary_signatures(rule))
+        }
         for observation in all_observations(self.timeline):
             kind, _, rest = observation.key.partition(":")
-            if rest.split(":")[0] in accounted if kind == "r" else kind == "d" and _section_of(rest) in _ACCOUNTED:
-                found.add((observation.source, observation.number))
-        return found
+            place = (observation.source, observation.number)
+            if kind == "r" and rest.split(":")[0] in accounted:
+                result.explained.add(place)
+                if observation.key not in quoted:
+                    result.known.add(place)
+            elif kind == "d" and (section := _section_of(rest)) in _ACCOUNTED:
+                result.explained.add(place)
+                if section == "harmless":
+                    result.known.add(place)
 
 
 _ACCOUNTED = {"harmless", "facts", "recognise", "starts"}

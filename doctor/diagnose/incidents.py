@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Incident:
-    """``runs``: the last run of one service with its wrapper and its workers; ``earlier``: the service's history."""
+    """What is judged together.
+
+    Attributes:
+        runs: the last run of one service with its wrapper and its workers.
+        earlier: the service's history.
+        context: lines outside of runs that may say something about ``runs``.
+        about: by run, the lines that are known to be about it.
+    """
 
     id: str
     runs: list[Run] = field(default_factory=list)
     earlier: list[Run] = field(default_factory=list)
     context: list[Observation] = field(default_factory=list)
+    about: Mapping[str, list[Observation]] = field(default_factory=dict)
 
 
 def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
@@ -40,8 +48,9 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
             workers.append(run)
         else:
             services[run.service].append(run)
+    with_engines = {run.parent.id for run in engines if run.parent}
     for wrapper in wrappers:
-        if not any(run.parent is wrapper for run in engines):
+        if wrapper.id not in with_engines:
             services[wrapper.service].append(wrapper)
     incidents: list[Incident] = []
     beside = _Beside(timeline, single=len(services) < 2)
@@ -50,7 +59,8 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
         for judged in _choose(runs, which):
             parents = [run.parent for run in (judged, *last_workers) if run.parent]
             together = list({run.id: run for run in (judged, *parents, *last_workers)}.values())
-            incident = Incident(f"incident-{len(incidents) + 1}", together, context=beside.of(together))
+            name = f"incident-{len(incidents) + 1}"
+            incident = Incident(name, together, context=beside.of(together), about=beside.about)
             incident.earlier = [run for run in runs if run is not judged] if which == "last" else []
             for run in incident.runs:
                 run.incident = run.incident or incident.id
@@ -72,29 +82,34 @@ class _Beside:
 
     timeline: Timeline
     single: bool
+    about: dict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
+    _open: dict[str, list[Observation]] = field(default_factory=lambda: defaultdict(list))
+    _nodes: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._nodes = {run.node for run in self.timeline.runs}
+        for seen in self.timeline.context:
+            if seen.about is None:
+                self._open[seen.node].append(seen)
+            for run in seen.about or ():
+                self.about[run.id].append(seen)
 
     def of(self, runs: Sequence[Run]) -> list[Observation]:
         """The lines that may say something about these runs."""
         nodes = {run.node for run in runs}
-        return [
-            seen
-            for seen in self.timeline.context
-            if (any(same_machine(node, seen.node) for node in nodes) or (self.single and self._is_silent(seen.node)))
-            and (seen.about is None or any(run in seen.about for run in runs))
-        ]
+        found: list[Observation] = []
+        for node, lines in self._open.items():
+            if any(same_machine(own, node) for own in nodes) or (self.single and self._is_silent(node)):
+                found += lines
+        found += dict.fromkeys(seen for run in runs for seen in self.about.get(run.id, ()))
+        return found
 
     def alone(self) -> list[list[Observation]]:
         """The lines of each machine that nobody else judges."""
-        if self.single:
-            return []
-        lines: dict[str, list[Observation]] = defaultdict(list)
-        for seen in self.timeline.context:
-            if self._is_silent(seen.node):
-                lines[seen.node].append(seen)
-        return list(lines.values())
+        return [] if self.single else [lines for node, lines in self._open.items() if self._is_silent(node)]
 
     def _is_silent(self, node: str) -> bool:
-        return not any(same_machine(run.node, node) for run in self.timeline.runs)
+        return not any(same_machine(own, node) for own in self._nodes)
 
 
 def _last_of_each(runs: Sequence[Run]) -> list[Run]:

@@ -10,6 +10,7 @@ from doctor.diagnose.scope import RuleScope
 from doctor.read.nodes import UNPLACED, same_machine
 from doctor.rulebook.values import conjunction, disjunction, negation
 from doctor.vocabulary.facts import ABSENT, Unknown
+from doctor.vocabulary.terms import Kind
 
 if TYPE_CHECKING:
     from doctor.facts.factset import FactSet
@@ -115,6 +116,7 @@ def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
     found = []
     for hits in by_run.values():
         best: Candidate | None = None
+        hits.sort(key=lambda item: (item[1].source, item[1].number))
         for name, hit in hits[:MAX_TRIES]:
             candidate = _try(rule, (name, hit), ground.run_about(hit), ground)
             if candidate is not None and (best is None or (candidate.holds and not best.holds)):
@@ -184,7 +186,8 @@ def _try(rule: CompiledRule, at: tuple[str, Observation] | None, run: Run | None
         bound[at[0]] = at[1]
     for name in rule.captures:
         if name not in bound:
-            bound[name] = _nearest(ground.signature(rule, name), at[1] if at else None)
+            hits = ground.signature(rule, name)
+            bound[name] = (_first_thrown(rule, run, hits) if hits else None) or _nearest(hits, at[1] if at else None)
     scope = RuleScope(rule, ground.book, ground.facts(run, at[1].node if at else UNPLACED), bound)
     truth = _Matcher(rule, ground, scope, bound).match(rule.match)
     if truth is False:
@@ -216,6 +219,12 @@ def _conditions(match: dict[str, Any]) -> int:
     count = len(match["all"]) + len(match["sequence"]) + len(match["none"]) + (1 if match["any"] else 0)
     count += sum(_conditions(term) for term in match["all"] if isinstance(term, dict))
     return count + bool(match["count"]) + bool(match["not_followed_by"])
+
+
+def _first_thrown(rule: CompiledRule, run: Run | None, hits: Sequence[Observation]) -> Observation | None:
+    """The hit on the exception that a wrapper is about: the run's first, not the nearest of many ranks'."""
+    thrown = run.first_thrown() if rule.kind is Kind.WRAPPER and run is not None else None
+    return next((hit for hit in hits if thrown and hit.run is run and hit.number == thrown.first.line.number), None)
 
 
 def _nearest(hits: Sequence[Observation], to: Observation | None) -> Observation | None:
@@ -325,12 +334,18 @@ class _Matcher:
         for hit in self.ground.signature(self.rule, name):
             if hit.source != place.source or hit.run is not place.run or hit.number < place.number or hit is place:
                 continue
-            if within is not None and hit.number - place.number > within:
+            if within is not None and hit.number - place.number > within * self._interleaved(hit, place):
                 continue
             if same_proc and _apart(hit, place):
                 continue
             return hit
         return None
+
+    def _interleaved(self, hit: Observation, place: Observation) -> int:
+        """How many processes print between two lines of one: so many times farther they stand apart."""
+        if hit.proc is None or hit.proc != place.proc or place.run is None:
+            return 1
+        return max(1, len(place.run.procs))
 
     def count(self, count: dict[str, Any]) -> Truth:
         place = self.bound.get(count["signature"])

@@ -90,17 +90,29 @@ def _weighty(judged: Judged) -> bool:
     return judged.candidate.rule.severity.rank >= Severity.MAJOR.rank
 
 
-def _weight(judged: Judged) -> tuple[bool, bool, int, int, tuple[int, int]]:
-    """Sorts: certain before possible, products that were seen before those that may be there, graver, more specific (an
-    unknown version costs a step of it), earlier."""
+def _weight(judged: Judged) -> tuple[bool, bool, int, bool, int, tuple[int, int]]:
+    """Sorts: certain before possible, products that were seen before those that may be there, graver, what the first
+    traceback says before what it led to, more specific (an unknown version costs a step of it), earlier."""
     candidate = judged.candidate
     return (
         not candidate.holds,
         candidate.unseen_wrapper,
         -candidate.rule.severity.rank,
+        _is_late(candidate),
         candidate.steps_down - specificity(candidate),
         candidate.line,
     )
+
+
+def _is_late(candidate: Candidate) -> bool:
+    """Whether it stands only on a traceback that came after the first: of another rank, or of who waited for it."""
+    run = candidate.run
+    first = run.first_thrown() if run is not None else None
+    hits = [hit for _, hit in candidate.evidence if hit.run is run]
+    if run is None or first is None or not hits:
+        return False
+    after = [seen for seen in run.tracebacks if seen is not first and seen.first.line.number > first.first.line.number]
+    return any(hits[0].number in seen.lines for seen in after)
 
 
 def specificity(candidate: Candidate) -> int:

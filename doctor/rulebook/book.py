@@ -30,6 +30,17 @@ ERROR_PATTERN = (
     r"|core dumped|killed|cannot|could not|couldn't|unable to|out of memory|not supported|unsupported)\b"
 )
 
+# Python's tracebacks: how one begins, its last line, and how a process joins it to the next one.
+TRACEBACK_KEY, EXCEPTION_KEY, CHAIN_KEY = "x:traceback", "x:exception", "x:chain"
+TRACEBACK_PATTERNS = {
+    TRACEBACK_KEY: r"Traceback \(most recent call last\):",
+    EXCEPTION_KEY: (
+        r"(?:^|[\])|:>ZF\d] )(?P<type>(?:[A-Za-z_]\w{0,60}\.){0,8}[A-Z]\w{0,80}(?:Error(?:\(\w{1,60}\))?|Exception"
+        r"|Interrupt|Exit|Expired|Failed|OutOfResources|Timeout|Iteration|Unsupported))(?:: (?P<message>.*))?$"
+    ),
+    CHAIN_KEY: r"The above exception was the direct cause of|During handling of the above exception, another",
+}
+
 
 @dataclass(slots=True, eq=False)
 class CompiledRule:
@@ -99,7 +110,7 @@ class RuleBook:
     key: str = ""
 
     def patterns(self) -> list[Pattern]:
-        """Every pattern, keyed ``r:<rule>:<signature>``, ``d:<engine>:<section>:<index>`` or ``x:error``."""
+        """Every pattern, keyed ``r:<rule>:<signature>``, ``d:<engine>:<section>:<index>`` or ``x:...``."""
         from doctor.scan.patterns import Pattern
 
         found = [
@@ -114,6 +125,7 @@ class RuleBook:
                     for i, line in enumerate(dialect[section])
                 ]
         found.append(Pattern(ERROR_KEY, ERROR_PATTERN, ignore_case=True))
+        found += [Pattern(key, pattern) for key, pattern in TRACEBACK_PATTERNS.items()]
         return found
 
     def bases(self, engine: str) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from doctor.read.nodes import UNPLACED
 from doctor.read.prefix import relative_clock
 from doctor.scan.links import link
+from doctor.scan.tracebacks import Traceback, tracebacks
 from doctor.vocabulary.terms import Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _CLOCK_FALL_SECONDS = 1.0
 _ENVELOPE_CHARS = 240
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Observation:
     """A pattern seen on a line of a source.
 
@@ -61,7 +62,7 @@ class Marker:
     observation: Observation
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """One life of one service.
 
@@ -70,6 +71,7 @@ class Run:
         engines: it and everything that it is built on or that was seen with it.
         wrapper: the product around it, if one was seen.
         versions: raw version text by engine name.
+        procs: the processes that its lines name.
     """
 
     id: str
@@ -87,11 +89,17 @@ class Run:
     parent: Run | None = None
     markers: list[Marker] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
+    tracebacks: list[Traceback] = field(default_factory=list)
+    procs: set[str] = field(default_factory=set)
     outcome: Outcome = Outcome.UNKNOWN
     incident: str = ""
 
     def covers(self, line: int) -> bool:
         return self.first_line <= line <= self.last_line
+
+    def first_thrown(self) -> Traceback | None:
+        """Its first traceback that it did not survive: after which it did not become ready."""
+        return next((seen for seen in self.tracebacks if seen.first.line.number > (self.ready_line() or 0)), None)
 
     def ready_line(self) -> int | None:
         return next((marker.line for marker in self.markers if marker.means == "ready"), None)
@@ -123,6 +131,7 @@ class Timeline:
 
     runs: list[Run] = field(default_factory=list)
     context: list[Observation] = field(default_factory=list)
+    tracebacks: list[Traceback] = field(default_factory=list)
 
 
 def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline:
@@ -150,6 +159,8 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
         _name_the_nameless(runs)
         for run in runs:
             _name_processes(run, book)
+            run.tracebacks = tracebacks(run.observations)
+            timeline.tracebacks += run.tracebacks
         timeline.runs += runs
     _set_aside_strangers(timeline)
     link(timeline)
@@ -159,8 +170,13 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
 
 
 def _set_aside_strangers(timeline: Timeline) -> None:
-    """Files in which no engine speaks are context, if a service speaks in another (a client's output, a note)."""
+    """Files in which no engine speaks are context, if a service speaks in another (a client's output, a note).
+
+    If none speaks anywhere, a file in which nothing was found is not a run beside others.
+    """
     if not any(run.engine and not run.is_worker for run in timeline.runs):
+        telling = [run for run in timeline.runs if run.engine or run.observations]
+        timeline.runs = telling or timeline.runs[:1]
         return
     for run in timeline.runs:
         if run.engine is None:
@@ -296,15 +312,21 @@ def _run_at(runs: list[Run], observation: Observation, book: RuleBook) -> Run | 
 
 def _name_processes(run: Run, book: RuleBook) -> None:
     """Which process says what, where a line says so (a pid, a rank, a worker): events aren't pieced together across."""
-    patterns = [text for engine in run.engines for text in book.dialects.get(engine, {}).get("procs", [])]
-    if not patterns:
+    named = [observation for observation in run.observations if observation.key[0] in "rx"]
+    spoken = [book.dialects[engine] for engine in run.engines if engine in book.dialects]
+    spoken += [dialect for dialect in book.dialects.values() if not dialect["recognise"]]  # of libraries: torch, Ray
+    patterns = dict.fromkeys(text for dialect in spoken for text in dialect["procs"])
+    if not named or not patterns:
         return
     compiled = [re.compile(pattern) for pattern in patterns]
-    for observation in run.observations:
-        if observation.key.startswith("r:"):
+    names: dict[int, str | None] = {}
+    for observation in named:
+        if observation.number not in names:
             head = observation.line.text[:_ENVELOPE_CHARS]
             found = next((match for pattern in compiled if (match := pattern.search(head))), None)
-            observation.proc = found["proc"] if found else None
+            names[observation.number] = found["proc"] if found else None
+        observation.proc = names[observation.number]
+    run.procs = {name for name in names.values() if name is not None}
 
 
 def _name_the_nameless(runs: list[Run]) -> None:
