@@ -15,7 +15,7 @@ from doctor.errors import UsageProblem
 _COMMANDS = {
     "analyze": ("doctor.cli.analyze", "Name the root cause of a failure from logs, settings and saved output."),
     "explain": ("doctor.cli.explain", "Explain a rule, an exit code or a signal."),
-    "rules": ("doctor.cli.rules", "List, test and lint the rule book."),
+    "rules": ("doctor.cli.rules", "List, test, lint and extend the rule book."),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from doctor.errors import UsageProblem
 
 @click.group("rules")
 def command() -> None:
-    """List, test and lint the rule book."""
+    """List, test, lint and extend the rule book."""
 
 
 _folders = click.option("--rules", "folders", multiple=True, metavar="FOLDER", help="Further rules.")
@@ -76,6 +77,78 @@ def lint_rules(folders: tuple[str, ...]) -> int:
         click.echo(str(mistake))
     click.echo(f"{len(mistakes)} mistake(s)" if mistakes else "the rule book is clean")
     return 1 if mistakes else 0
+
+
+@command.command("new")
+@click.argument("line", required=False)
+@click.option("--from", "source", metavar="LOG:LINE", help="Take the line from a log file instead.")
+@click.option("--id", "id_", metavar="ID", help="The rule's name; suggested from the line by default.")
+@click.option("--family", metavar="FAMILY", help="The cause family; that of the nearest rules by default.")
+@click.option("--unlike", multiple=True, metavar="LINE", help="A line that looks alike and must not match.")
+@click.option("--dir", "folder", metavar="FOLDER", default="rules", show_default=True, help="Where your rules are.")
+@click.option("--print", "only_print", is_flag=True, help="Show the rule, write nothing.")
+def new_rule(
+    line: str | None,
+    source: str | None,
+    id_: str | None,
+    family: str | None,
+    unlike: tuple[str, ...],
+    folder: str,
+    only_print: bool,
+) -> int:
+    """Begin a rule from a line of a log: the line that names what went wrong.
+
+    \b
+    llmdoctor rules new "cudaMalloc failed: out of memory"
+    llmdoctor rules new --from server.log:812 --id cuda-out-of-memory
+    """
+    from doctor import resources
+    from doctor.rulebook.book import load_book
+    from doctor.rulebook.scaffold import draft, write
+
+    if (line is None) == (source is None):
+        raise click.UsageError("Give one line in quotes, or --from LOG:LINE.")
+    text = line if line is not None else _line_of(source or "")
+    shipped = resources.folder("rules").resolve()
+    target = Path(folder)
+    elsewhere = target.resolve() != shipped
+    book = load_book([target] if elsewhere and target.is_dir() else [])
+    begun = draft(text, book, id_=id_, family=family, unlike=unlike)
+    if begun.matched:
+        rest = f" and {len(begun.matched) - 4} more" if len(begun.matched) > 4 else ""
+        click.echo(f"note: rules look at this line already: {', '.join(begun.matched[:4])}{rest}", err=True)
+        click.echo("      (llmdoctor explain RULE); yours has to say by what it differs, in `match`", err=True)
+    if begun.near:
+        click.echo(f"rules about similar lines: {', '.join(begun.near)}", err=True)
+    if not begun.family_known:
+        click.echo(f"note: no rule is near; the family {begun.family} is a guess (`llmdoctor rules list`)", err=True)
+    if only_print:
+        click.echo(begun.text, nl=False)
+        return 0
+    path = write(begun, target)
+    click.echo(f"wrote {path}: fill in what stands there as TODO, then")
+    further = f" --rules {shlex.quote(folder)}" if elsewhere else ""
+    click.echo(f"  llmdoctor rules lint{further}")
+    click.echo(f"  llmdoctor rules test {begun.id}{further}")
+    return 0
+
+
+def _line_of(source: str) -> str:
+    """The line that ``LOG:LINE`` names, of a log in any wrapping that `analyze` reads."""
+    path, _, number = source.rpartition(":")
+    if not path or not number.isdecimal() or int(number) < 1:
+        raise click.UsageError(f"--from takes LOG:LINE, for example server.log:812, not {source!r}.")
+    from doctor.read.sources import collect
+
+    collection = collect([path])
+    for subject, message, hint in collection.problems:
+        raise UsageProblem(message, subject=subject, hint=hint or None)
+    for log in collection.sources:
+        with log.open() as stream:
+            for count, content in enumerate(stream, 1):
+                if (log.lines.line(count) if log.lines is not None else count) == int(number):
+                    return content.decode("utf-8", "replace").rstrip("\r\n")
+    raise UsageProblem(f"has no line {number}", subject=path)
 
 
 @command.command("schema")

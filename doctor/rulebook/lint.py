@@ -117,6 +117,19 @@ def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
                 f"{place}: {text!r} looks like an expression: a value is text, with {{{{ }}}} around what is computed",
             )
     yield from _names(rule, card)
+    yield from _to_write(card, "")
+
+
+def _to_write(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """What `rules new` has left to the author."""
+    if isinstance(value, str) and value.startswith("TODO"):
+        yield value, f"{place}: still to be written ({value.removeprefix('TODO').strip(': ')})"
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield from _to_write(part, f"{place}.{name}" if place else name)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _to_write(part, f"{place}.{index}")
 
 
 def _area(rule: Rule) -> str:
@@ -199,7 +212,7 @@ def _dialect(dialect: Dialect) -> Iterator[tuple[str, str]]:
 
 def _line_of(path: Path, word: str) -> int:
     """The first line that holds ``word``: near enough for a reader to find the place."""
-    word = word.split(".", maxsplit=1)[0]
+    word = word if word.startswith("TODO") else word.split(".", maxsplit=1)[0]
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if word and word in line:
             return number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +168,45 @@ def test_help_teaches_by_examples() -> None:
     text = run("--help").stdout
     assert "llmdoctor analyze" in text
     assert "explain 137" in text
+
+
+def test_a_rule_begun_from_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("all is well\n16.15.162.661 E srv: the flux capacitor lost 12 jigawatts\n")
+    rules = tmp_path / "my rules"
+    done = run("rules", "new", "--from", f"{log}:2", "--dir", rules)
+    assert done.returncode == 0, done.stderr
+    path, *commands = done.stdout.splitlines()
+    assert len(commands) == 2
+    (file,) = rules.glob("*/*.yaml")
+    assert str(file) in path
+    for command in commands:
+        words = shlex.split(command)
+        assert words[0] == "llmdoctor"
+        after = run(*words[1:])
+        assert after.returncode == (1 if "lint" in words else 0), after.stdout
+        assert ("still to be written" in after.stdout) == ("lint" in words)
+    again = run("rules", "new", "--from", f"{log}:2", "--dir", rules, "--id", file.stem)
+    assert again.returncode == 2
+    assert "already" in again.stderr
+    found = document(run("analyze", log, "--rules", rules, "--format", "json"))["findings"]
+    assert [finding["rule_id"] for finding in found] == [file.stem]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["a line", "--from", "x:1"],
+        ["--from", "x"],
+        ["--from", "no-such.log:3"],
+        ["--from", f"{CRASH}:99999"],
+        ["12"],
+    ],
+)
+def test_a_rule_needs_one_line(arguments: list[str], tmp_path: Path) -> None:
+    done = run("rules", "new", *arguments, "--dir", tmp_path / "rules")
+    assert done.returncode == 2
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "rules").exists()
