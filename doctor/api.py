@@ -203,6 +203,7 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         settings=[entry for run in services for entry in setting_entries(run, facts_of[run.id])],
         findings=judgement.findings,
         history=judgement.history,
+        judged=sorted(judgement.judged),
         could_not_judge=judgement.could_not_judge,
         unexplained=unexplained(all_observations(timeline), judgement.explained, timeline.tracebacks, judgement.known),
         problems=judgement.problems,

@@ -45,6 +45,7 @@ class Judgement:
 
     findings: list[Finding] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
+    judged: set[str] = field(default_factory=set)
     could_not_judge: list[NotJudged] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     explained: set[tuple[int, int]] = field(default_factory=set)
@@ -77,7 +78,8 @@ class Diagnostician:
         for incident in incidents:
             ground = self.ground_of(incident.runs, incident.context)
             nameless = [run for run in incident.runs if run.engine is None]
-            judged = judge(self._candidates(ground, settings=not (strangers and nameless)))
+            candidates = self._candidates(ground, settings=not (strangers and nameless), tried=result.judged)
+            judged = judge(candidates)
             strangers |= bool(nameless)  # of runs without an engine the settings are those of the machine: judged once
             self._settle_outcome(incident, judged)
             writer = Writer(ground, self.deployments, self.derivations, names_nodes)
@@ -131,10 +133,17 @@ class Diagnostician:
             found.sort(key=lambda observation: (observation.source, observation.number))
         return Ground(self.book, hits, self.facts_of, self.node_facts, runs)
 
-    def _candidates(self, ground: Ground, *, settings: bool = True) -> list[Candidate]:
-        """Every rule that may hold. ``settings``: rules about settings alone too, which no line calls for."""
+    def _candidates(self, ground: Ground, *, settings: bool = True, tried: set[str] | None = None) -> list[Candidate]:
+        """Every rule that may hold.
+
+        Args:
+            settings: rules about settings alone too, which no line calls for.
+            tried: gets the names of the rules that were tried.
+        """
         rules = [rule for key in ground.hits for rule in self._tried_at.get(key, ())]
         rules += self._about_settings if settings else []
+        if tried is not None:
+            tried.update(rule.id for rule in rules)
         found = []
         for rule in sorted(set(rules), key=lambda rule: self._order[rule.id]):
             try:

@@ -193,5 +193,15 @@ def fact_values(facts: FactSet) -> dict[str, Any]:
     return {name: plain(facts.value(name)) for name in sorted(facts.names())}
 
 
+def fact_origins(facts: FactSet) -> dict[str, str]:
+    """Where each winning scalar comes from: ``serve.log:202 (effective)``."""
+    found = {}
+    for name in sorted(facts.names()):
+        fact = facts.fact(name)
+        if fact is not None:
+            found[name] = f"{fact.origin} ({fact.origin.layer})" if fact.origin.line else str(fact.origin)
+    return found
+
+
 def unique(items: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(items))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from doctor.diagnose.findings import fact_values, plain
+from doctor.diagnose.findings import fact_origins, fact_values, plain
 from doctor.diagnose.verdict import sentence
 from doctor.vocabulary.document import EngineEntry, Event, RunEntry, SettingEntry
 from doctor.vocabulary.facts import Layer
@@ -35,6 +35,7 @@ def run_entry(run: Run, facts: FactSet) -> RunEntry:
         first_line=run.first_line,
         last_line=run.last_line,
         facts=fact_values(facts),
+        origins=fact_origins(facts),
         events=[
             Event(line=marker.line, what=marker.means, text=marker.observation.line.text[:200])
             for marker in run.markers[:MAX_EVENTS]

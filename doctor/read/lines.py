@@ -96,7 +96,9 @@ def restore(document: Diagnosis, maps: Mapping[str, LineMap]) -> None:
         for event in run.events:
             event.line = line(run.source, event.line)
         run.first_line, run.last_line = line(run.source, run.first_line), line(run.source, run.last_line)
+        run.origins = {name: place(origin) for name, origin in run.origins.items()}
     for setting in document.settings:
         setting.origin = place(setting.origin)
+        setting.declared_at = place(setting.declared_at) if setting.declared_at else None
     for history in document.history:
         history.first, history.last = place(history.first), place(history.last)

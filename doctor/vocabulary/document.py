@@ -53,6 +53,7 @@ class RunEntry:
     first_line: int
     last_line: int
     facts: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)  # of each fact: where it stands, or what worked it out
     events: list[Event] = field(default_factory=list)
 
 
@@ -194,6 +195,7 @@ class Diagnosis:
     memory: list[MemoryEntry] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
+    judged: list[str] = field(default_factory=list)  # rules that a line called for, or that are about settings alone
     could_not_judge: list[NotJudged] = field(default_factory=list)
     unexplained: list[Unexplained] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

@@ -79,6 +79,8 @@ def test_a_finished_diagnosis_gets_the_lines_of_the_file() -> None:
         history=[HistoryEntry(rule_id="x", title="", count=1, runs=[], first="a:1", last="b:1")],
         unexplained=[Unexplained(path="a", line=4, text="")],
     )
+    document.runs[0].origins = {"engine.name": "a:3 (effective)", "memory.kv": "computed"}
+    document.settings[0].declared_at = "a:2 (command line)"
     restore(document, {"a": lines})
     assert [entry.lines for entry in document.sources] == [60, 4]
     assert [(run.first_line, run.last_line) for run in document.runs] == [(5, 60), (1, 4)]
@@ -86,3 +88,5 @@ def test_a_finished_diagnosis_gets_the_lines_of_the_file() -> None:
     assert [line.line for line in document.findings[0].evidence] == [44, 3]
     assert (document.history[0].first, document.history[0].last) == ("a:5", "b:1")
     assert document.unexplained[0].line == 60
+    assert document.runs[0].origins == {"engine.name": "a:44 (effective)", "memory.kv": "computed"}
+    assert document.settings[0].declared_at == "a:23 (command line)"
