@@ -24,4 +24,7 @@ prepare() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -e "$wanted" || return 1
     touch "$stamp"
   fi
+  # As pip does for an installed package; without it, and with PYTHONDONTWRITEBYTECODE set (as in many container
+  # images), every start would compile the sources again: a tenth of a second.
+  .venv/bin/python -m compileall -q doctor || true
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -14,6 +15,8 @@ from doctor.errors import UsageProblem
 
 _COMMANDS = {
     "analyze": ("doctor.cli.analyze", "Name the root cause of a failure from logs, settings and saved output."),
+    "probe": ("doctor.cli.probe", "Show what this machine has that local inference depends on."),
+    "bundle": ("doctor.cli.bundle", "Pack logs, configuration, probe and diagnosis, without secrets."),
     "explain": ("doctor.cli.explain", "Explain a rule, an exit code or a signal."),
     "rules": ("doctor.cli.rules", "List, test, lint and extend the rule book."),
 }
@@ -71,6 +74,7 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The entry point: wrong usage ends with status 2 and one message, never a traceback."""
+    gc.set_threshold(50_000, 20, 20)  # the rule book alone makes as many objects, and none of it is garbage
     try:
         result: Any = cli.main(argv, prog_name="llmdoctor", standalone_mode=False)
         sys.exit(result if isinstance(result, int) else 0)
