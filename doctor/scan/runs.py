@@ -7,6 +7,7 @@ of their own around the engine runs in the same source. Kernel lines belong to n
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -146,8 +147,9 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
             timeline.context += observations
             continue
         runs = _split(source, observations, book)
+        lives = {wraps: _Lives([run for run in runs if run.is_wrapper == wraps]) for wraps in (True, False)}
         for observation in observations:
-            run = _run_at(runs, observation, book)
+            run = _run_at(lives, observation, book)
             if run is None:
                 timeline.context.append(observation)
                 continue
@@ -298,16 +300,26 @@ def _start_lines(observations: list[Observation], book: RuleBook) -> dict[bool, 
     return found
 
 
-def _run_at(runs: list[Run], observation: Observation, book: RuleBook) -> Run | None:
+class _Lives:
+    """Runs that follow each other in one log, in order."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self._runs = runs
+        self._starts = [run.first_line for run in runs]
+
+    def at(self, line: int) -> Run | None:
+        place = bisect_right(self._starts, line) - 1
+        return self._runs[place] if place >= 0 and self._runs[place].covers(line) else None
+
+
+def _run_at(lives: dict[bool, _Lives], observation: Observation, book: RuleBook) -> Run | None:
     """The run a hit belongs to: a wrapper's own lines to the wrapper, kernel lines to none, the rest to the engine."""
     place = _section(observation)
     kind = book.dialects[place[0]]["kind"] if place else None
     if kind in {"kernel", "host"}:
         return None
-    here = [run for run in runs if run.covers(observation.number)]
-    inner = [run for run in here if not run.is_wrapper]
-    outer = [run for run in here if run.is_wrapper]
-    return next(iter([*outer, *inner] if kind == "wrapper" else [*inner, *outer]), None)
+    wraps = kind == "wrapper"
+    return lives[wraps].at(observation.number) or lives[not wraps].at(observation.number)
 
 
 def _name_processes(run: Run, book: RuleBook) -> None:
