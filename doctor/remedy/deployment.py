@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from doctor.facts.options import KnownOption
     from doctor.remedy.edits import Edit
 
-_CHANGING = frozenset({"set_flag", "remove_flag", "set_env", "unset_env", "edit_config", "resize"})
+_CHANGING = frozenset({"set_flag", "remove_flag", "set_env", "unset_env", "edit_config", "resize", "host_setting"})
+# Settings of a machine, and sizes of its parts, are in no file of a deployment: they are told in words beside a diff.
+_ELSEWHERE = frozenset({"resize", "host_setting"})
+MAX_REREAD = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Deployment:
                 for path in {e.path for e in edits}
             }
         except CannotEditError:
-            return replace(self, broken=kind != "resize" or action["resource"] in {"/dev/shm"})  # noqa: S108
+            return self if kind in _ELSEWHERE else replace(self, broken=True)
         changed = self._reread(texts) if texts else self
         return changed if changed._holds(action) else replace(self, broken=True)
 
@@ -89,7 +92,7 @@ class Deployment:
         """Raises CannotEditError: the files don't show where."""
         from doctor.remedy.edits import CannotEditError
         from doctor.remedy.flags import remove_flag, set_flag
-        from doctor.remedy.keys import CONTAINER_FLAGS, container_flag, edit_config, resize
+        from doctor.remedy.keys import CONTAINER_FLAGS, container_flag, edit_config, resize, set_limit
         from doctor.remedy.variables import named, set_variable, unset_variable
 
         kind, value = action["kind"], action.get("value")
@@ -114,6 +117,8 @@ class Deployment:
             return remove_flag(self.workload, self.files, action["flag"], self.options)
         if kind == "edit_config":
             return edit_config(self.workload, self.files, action["file"], action["key"], value)
+        if kind == "host_setting":
+            return set_limit(self.workload, self.files, action["name"], str(value))
         if not isinstance(action.get("to"), int) or action.get("unit", "bytes") != "bytes":
             raise CannotEditError
         return resize(self.workload, self.files, action["resource"], action["to"])
@@ -139,8 +144,13 @@ class Deployment:
         changed = replace(self, files=files)
         if self.workload is None:
             return changed
-        declared = read_deployments(files.values(), self.programs)
         before = self.workload
+        again = files
+        if sum(len(file.text) for file in files.values()) > MAX_REREAD:
+            places = [*(word.place for word in before.words), *(variable.place for variable in before.variables)]
+            near = {before.path, *texts, *(place.path for place in places if place)}
+            again = {path: file for path, file in files.items() if path in near}
+        declared = read_deployments(again.values(), self.programs)
         same = [
             each
             for each in declared.workloads

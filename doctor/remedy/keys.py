@@ -115,6 +115,31 @@ def container_flag(workload: Workload, files: Files[str, Text], flag: str, value
     raise CannotEditError
 
 
+def set_limit(workload: Workload, files: Files[str, Text], name: str, value: str) -> list[Edit]:
+    """A limit of a process (``RLIMIT_MEMLOCK``): of a unit, or of a container.
+
+    Raises:
+        CannotEditError: it is not a limit that these files can set.
+    """
+    limit = name.removeprefix("RLIMIT_").removeprefix("Limit")
+    if workload.path not in files or value not in {"unlimited", "infinity"} or limit not in {"MEMLOCK", "AS"}:
+        raise CannotEditError
+    file = files[workload.path]
+    if workload.kind == "systemd":
+        if place := workload.places.get(f"Limit{limit}"):
+            return [Edit(place.path, place.start, place.end, "infinity")]
+        section = re.search(r"^\[Service\][ \t]*$", file.text, re.M)
+        if section is not None:
+            return [new_line(file, section.end(), f"Limit{limit}=infinity")]
+    if limit == "MEMLOCK" and workload.kind == "script":
+        return [after_run(workload, files, "--ulimit memlock=-1")]
+    if limit == "MEMLOCK" and workload.kind == "compose" and workload.node is not None:
+        if workload.node.get("ulimits") is None:
+            return [new_key(workload.node, file, "ulimits:\n  memlock: -1")]
+        return set_key(workload.node, file, ["ulimits", "memlock"], "-1")
+    raise CannotEditError
+
+
 def _amount(size: int, large: str, small: str) -> str:
     return f"{size // GIB}{large}" if size % GIB == 0 else f"{-(-size // MIB)}{small}"
 

@@ -9,6 +9,8 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from doctor.facts.config.deployments import read_deployments, settings_in
 from doctor.facts.config.places import Text
@@ -168,6 +170,7 @@ DOCKER = {
 ENVIRONMENT = {"/etc/default/gpustack": "# keep\nexport GGML_METAL_NO_RESIDENCY=1\nA='b'\n"}
 GIB = 1024**3
 
+MEMLOCK = {"kind": "host_setting", "name": "RLIMIT_MEMLOCK", "value": "unlimited"}
 GPUS = [
     (4, "deploy:"),
     (6, "resources:"),
@@ -280,6 +283,18 @@ CASES = [
         DOCKER,
         [flag("--ipc", "host"), flag("--gpus", "2")],
         ["-docker run -d --gpus all -m 16g \\", "+docker run --ipc=host -d --gpus 2 -m 16g \\"],
+    ),
+    (FOLDED, [MEMLOCK], ["+    ulimits:", "+      memlock: -1"]),
+    (UNIT, [MEMLOCK], ["+LimitMEMLOCK=infinity"]),
+    (
+        {"x.service": "[Service]\nExecStart=ollama serve\nLimitMEMLOCK=8M\n"},
+        [MEMLOCK],
+        ["-LimitMEMLOCK=8M", "+LimitMEMLOCK=infinity"],
+    ),
+    (
+        DOCKER,
+        [MEMLOCK],
+        ["-docker run -d --gpus all -m 16g \\", "+docker run --ulimit memlock=-1 -d --gpus all -m 16g \\"],
     ),
     (
         ENVIRONMENT,
@@ -442,3 +457,36 @@ def test_bare_command_lines(words: list[str], action: dict[str, Any], expected: 
 def test_without_a_command_line_there_is_no_diff() -> None:
     before = on_line()
     assert before.diff(before.apply([flag("-c", "1")])) is None
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [flag(name, value) for name in ("-c", "-fa", "-tp", "--new") for value in ("1", "a b", "x:y", "'")]
+        ),
+        st.sampled_from([flag("--no-mmap"), flag("--mmap"), no_flag("-c"), no_flag("-m"), no_flag("--no-mmap")]),
+        st.sampled_from([env(name, value) for name in ("A", "B", "NEW") for value in ("1", "x y", "$Z", 'q"', "#")]),
+        st.sampled_from([no_env("A"), no_env("B"), no_env("LLAMA_ARG_FLASH_ATTN"), no_env("HF_HUB_OFFLINE"), MEMLOCK]),
+        st.sampled_from([size("/dev/shm", GIB), size("container memory limit", 3 * 1024**2), flag("--ipc", "host")]),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([FOLDED, BLOCK, FLOW, POD, UNIT, SCRIPT, DOCKER, ENVIRONMENT]), ACTIONS)
+def test_whatever_is_asked_what_is_shown_holds(files: dict[str, str], actions: list[dict[str, Any]]) -> None:
+    before = deployment(files)
+    after = before.apply(actions)
+    if before.diff(after) is None:
+        return
+    last = {action.get("variable") or action.get("flag"): action for action in actions}
+    variables = {} if after.workload is None else {each.name: each.value for each in after.workload.variables}
+    for name, action in last.items():
+        if action["kind"] == "set_env" and after.workload is not None:
+            assert variables[name] == action["value"]
+        elif action["kind"] == "unset_env":
+            assert name not in variables
+    declared = read_deployments(after.files.values(), PROGRAMS)
+    assert declared.troubles == []
+    assert len(declared.workloads) == len(read_deployments(before.files.values(), PROGRAMS).workloads)

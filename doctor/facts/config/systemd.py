@@ -158,6 +158,7 @@ class _Unit:
             self.limits["host.shm_size"] = size, line.place
             self.workload.places["shm"] = line.place
         elif key in _LIMITS:
+            self.workload.places[key] = line.place
             amount = None if key.startswith("Memory") and value == "infinity" else _limit(value)
             if amount is None:
                 self.limits.pop(_LIMITS[key], None)
