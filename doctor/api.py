@@ -6,6 +6,7 @@ import re
 import signal as signals
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,6 +23,7 @@ from doctor.vocabulary.facts import Record, Unknown
 if TYPE_CHECKING:
     from doctor.facts.factset import FactSet
     from doctor.memory.plan import Derivation
+    from doctor.probe.document import Probe
     from doctor.read.services import Service
     from doctor.read.times import Period
     from doctor.remedy.deployment import Deployment
@@ -42,6 +44,7 @@ class Request:
         services: journals, containers and pods to read by their platform's command.
         since, until: a period, as typed (``2h``, ``2026-11-20 09:00``).
         workers: threads for scanning; None: all cores.
+        live: ask this machine; probe: what it said when it was asked before.
     """
 
     paths: Sequence[str] = ()
@@ -56,6 +59,8 @@ class Request:
     until: str | None = None
     workers: int | None = None
     progress: Progress | None = None
+    live: bool = False
+    probe: Probe | None = None
 
 
 def analyze(
@@ -110,6 +115,8 @@ def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosi
         stdin=stdin,
         workers=request.workers,
         progress=request.progress,
+        live=request.live,
+        probe=request.probe,
     )
     intake.given.exit_status, intake.given.exit_signal = ended
     intake.problems[:0] = mistakes
@@ -182,8 +189,10 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     for subject, message in intake.given.troubles:
         hint = "name the log after its service, or give --command"
         intake.trouble("facts", subject, message, hint)
-    derivations = {run.id: add_derived(facts_of[run.id]) for run in timeline.runs}
     services = main_runs(timeline)
+    derivations: dict[str, dict[str, Derivation]] = {}
+    for run in timeline.runs:
+        facts_of[run.id].computing = partial(_derive_into, derivations, run.id, facts_of[run.id])
     diagnostician = Diagnostician(
         book,
         timeline,
@@ -195,6 +204,8 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         intake.problems,
     )
     judgement = diagnostician.diagnose(which)
+    for run in services:
+        facts_of[run.id].compute()
     document = Diagnosis(
         llmdoctor=__version__,
         verdict=verdict_of(judgement.outcomes, judgement.findings),
@@ -209,13 +220,14 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         problems=judgement.problems,
     )
     for run in services:
-        if not derivations[run.id]:
+        if not derivations.get(run.id):
             continue
-        from doctor.memory.plan import entries as memory_entries
+        from doctor.memory.plan import assess
 
-        for entry in memory_entries(_resolver(facts_of[run.id]), _collections(facts_of[run.id])):
-            entry.run = run.id
-            document.memory.append(entry)
+        memory = assess(_resolver(facts_of[run.id]), _collections(facts_of[run.id]))
+        document.memory += memory.entries(run.id)
+        for message in memory.problems:
+            intake.trouble("memory", run.path, message, "the engine's own figure counts")
     document.summary = summarise(document, timeline)
     if intake.lines:  # unpacked containers' and journals' logs: the numbers of the lines as they lie in the file
         from doctor.read.lines import restore
@@ -223,6 +235,10 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         restore(document, intake.lines)
     Redactor().data(document)
     return document
+
+
+def _derive_into(derivations: dict[str, dict[str, Derivation]], run: str, facts: FactSet) -> None:
+    derivations[run] = add_derived(facts)
 
 
 def add_derived(facts: FactSet) -> dict[str, Derivation]:

@@ -5,12 +5,14 @@ Nothing is judged here.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from doctor.errors import UsageProblem
 from doctor.facts.assemble import Given
+from doctor.read.source import HEAD_BYTES
 from doctor.read.sources import Collection, Source, collect
 from doctor.scan.runs import ScannedSource
 from doctor.vocabulary.document import Problem, SourceEntry
@@ -18,6 +20,7 @@ from doctor.vocabulary.facts import Layer, Origin, Record
 
 if TYPE_CHECKING:
     from doctor.facts.config.places import Text
+    from doctor.probe.document import Probe
     from doctor.read.lines import LineMap
     from doctor.read.services import Service
     from doctor.read.times import Period
@@ -62,12 +65,15 @@ def take_in(
     stdin: BinaryIO | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    live: bool = False,
+    probe: Probe | None = None,
 ) -> Intake:
     """Reads and scans all inputs; what can't be read is a problem, the rest goes on.
 
     Args:
         services: services whose logs the platform's own command prints.
         period: of logs, only what happened in it counts.
+        live, probe: this machine is asked, or was.
 
     Raises:
         UsageProblem: nothing could be opened, or the command line can't be read.
@@ -81,6 +87,10 @@ def take_in(
 
         for service in services:
             read_service(service, collection, period)
+    if live or probe is not None:
+        from doctor.probe.live import add_machine
+
+        add_machine(collection, probe)
     collect(paths, stdin, found=collection)
     for subject, message, hint in collection.problems:
         intake.trouble("read", subject, message, hint)
@@ -118,9 +128,11 @@ def _take_source(
     intake.entries.append(entry)
     intake.given.node_of[source.path] = source.node
     try:
-        entry.kind = kind or _classify(source)  # type: ignore[assignment]
-        _take_text(source, entry.kind, intake)
-        scan = _scan(source, database, workers, progress)
+        text, whole = _read(source)
+        entry.kind = source.kind or kind or _classify(source, text)  # type: ignore[assignment]
+        if whole:
+            _take_text(source, text, entry.kind, intake)
+        scan = _scan(source, text if whole and source.unwrapper is None else None, database, workers, progress)
     except OSError as error:
         intake.trouble("read", source.path, f"could not be read: {error.strerror or error}")
         return None
@@ -178,20 +190,22 @@ def _take_command(text: str, given: Given) -> None:
     given.commands.append((command, Origin("--command", None, Layer.COMMAND_LINE)))
 
 
-def _classify(source: Source) -> str:
+def _read(source: Source) -> tuple[bytes, bool]:
+    """The bare text of what is small, as saved output and configuration are, or a beginning; whether it is all."""
+    large = source.size is not None and source.size > SAVED_OUTPUT_BYTES
+    with source.open(bare=True) as stream:
+        text = stream.read(HEAD_BYTES if large else SAVED_OUTPUT_BYTES + 1)
+    return text, not large and len(text) <= SAVED_OUTPUT_BYTES
+
+
+def _classify(source: Source, text: bytes) -> str:
     from doctor.facts.config.sniff import classify
 
-    return classify(source.name, source.head)
+    return classify(source.name, text[:HEAD_BYTES])
 
 
-def _take_text(source: Source, kind: str, intake: Intake) -> None:
-    """Saved output and environment files are small: they are read whole, once, beside the scan."""
-    if source.size is not None and source.size > SAVED_OUTPUT_BYTES:
-        return
-    with source.open(bare=True) as stream:
-        content = stream.read(SAVED_OUTPUT_BYTES + 1)
-    if len(content) > SAVED_OUTPUT_BYTES:
-        return
+def _take_text(source: Source, content: bytes, kind: str, intake: Intake) -> None:
+    """Saved output and configuration, read whole beside the scan."""
     decoded = content.decode("utf-8", errors="replace")
     text = decoded.replace("\r\n", "\n")
     if kind in {"env", "config"}:
@@ -229,12 +243,14 @@ def _take_config(intake: Intake, book: RuleBook, named: set[str]) -> None:
         intake.trouble("facts", trouble.path, f"line {trouble.line}: {trouble.message}", trouble.hint)
 
 
-def _scan(source: Source, database: Database, workers: int | None, progress: Progress | None) -> Scan:
+def _scan(
+    source: Source, text: bytes | None, database: Database, workers: int | None, progress: Progress | None
+) -> Scan:
     from doctor.scan.scanner import scan
 
     def report(done: int) -> None:
         if progress is not None:
             progress(source.path, done, source.size)
 
-    with source.open() as stream:
+    with source.open() if text is None else io.BytesIO(text) as stream:
         return scan(stream, database, size=source.size, workers=workers, progress=report)

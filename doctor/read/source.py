@@ -36,6 +36,7 @@ class Source:
         node: the machine that it is from.
         troubles: what went wrong while reading, as (message, hint); complete when it was read to its end.
         lines: of text that was unwrapped, which line of the file each line comes from, as of the last opening.
+        kind: what it is, where that is known without looking; else empty.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Source:
     node: str = "local"
     troubles: dict[str, str] = field(default_factory=dict)
     lines: LineMap | None = None
+    kind: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property

@@ -159,3 +159,10 @@ def test_a_kernel_line_of_an_unknown_process_is_about_the_run_of_its_time(
     found = diagnose(book(tmp_path, KILLED), log, kernel).findings
     assert [finding.evidence[0].path for finding in found] == (["dmesg"] if runs else [])
     assert [run for finding in found for run in finding.runs] in (runs, [])
+
+
+def test_the_engines_figures_against_the_arithmetic_are_told() -> None:
+    document = analyze([FIXTURES.parent / "ipex-llm" / "qwen3-235b-serve-mmap"])
+    assert [problem.message for problem in document.problems if problem.stage == "memory"] == [
+        "the engine's KV cache has 1577058304 bytes, the arithmetic gives 394264576"
+    ]
