@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,21 @@ class FactSet:
 
     ``absent`` names settings that are known not to be given (their flag isn't on the command line, no default).
     ``parent`` is asked for what is not here: a run's wrapper, then its node.
+    ``computing`` adds the ``memory.*`` facts, once the first of them is asked for: a log of hundreds of restarts needs
+    them of a few.
     """
 
     parents: list[FactSet] = field(default_factory=list)
     scalars: dict[str, list[Fact]] = field(default_factory=dict)
     records: dict[str, list[Record]] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
+    computing: Callable[[], object] | None = None
+
+    def compute(self) -> None:
+        """Adds what can be computed, if that is still to do."""
+        computing, self.computing = self.computing, None
+        if computing is not None:
+            computing()
 
     def add(self, fact: Fact, *, first_wins: bool = False) -> None:
         """Keeps ``fact``. The later of one layer wins unless ``first_wins``; ABSENT counts until a value comes."""
@@ -52,6 +61,8 @@ class FactSet:
 
     def fact(self, name: str) -> Fact | None:
         """The winning value of ``name``, here or in a parent."""
+        if self.computing is not None and name.startswith("memory."):
+            self.compute()
         layers = self.scalars.get(name)
         if layers:
             return layers[-1]
