@@ -89,7 +89,7 @@ class _Report:
             if document.verdict == "healthy":
                 lines, files = sum(source.lines for source in document.sources), len(document.sources)
                 self.say(f"Nothing wrong was found in {_count(lines, 'line')} of {_count(files, 'file')}.")
-            elif document.verdict != "unknown" or document.runs:
+            elif run is None or document.verdict != "unknown":
                 self.say(document.summary)
         rest = sum(1 for run in document.runs if not run.incident)
         if rest:

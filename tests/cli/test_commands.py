@@ -210,3 +210,13 @@ def test_a_rule_needs_one_line(arguments: list[str], tmp_path: Path) -> None:
     assert done.stderr.strip()
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "rules").exists()
+
+
+def test_in_an_unknown_case_it_says_what_would_help(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("nothing that is known\n")
+    done = run("analyze", log)
+    assert "UNKNOWN" in done.stdout
+    assert "What would help" in done.stdout
+    assert "--exit" in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())

@@ -112,4 +112,4 @@ def test_a_stream_that_has_not_our_signs(encoding: str, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("columns", ["0", "-3", "many", "99999999999999999999", ""])
 def test_a_senseless_width_is_not_taken(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    assert Page(io.StringIO()).width == 100
+    assert Page(io.StringIO()).width == 80
