@@ -24,16 +24,31 @@ _INPUTS = 24
 """Bytes a token of small inputs: token, position, cache row, output row (measured)."""
 
 
-def compute_bytes(model: HyperParameters, shape: CacheShape) -> int | None:
-    """Bytes of the compute buffer of the device that computes the output; None without the hidden size."""
+def compute_bytes(model: HyperParameters, shape: CacheShape, outputs: int | None = None) -> int | None:
+    """Bytes of a device's compute buffer; None without the hidden size.
+
+    Args:
+        outputs: tokens of a batch whose logits are computed; None for all of them (llama-server of 2026 computes one a
+            slot, llama-cli and llama-cpp-python all), 0 for a device that has no output layer.
+    """
     if not model.embd:
         return None
     cells = shape.cells_per_stream
-    output = 4 * ((model.vocab or 0) + 2 * model.embd)
+    tokens = min(shape.ubatch, max(shape.context, 1))
+    share = 1.0 if outputs is None else min(outputs / tokens, 1.0)
+    output = round(4 * (model.vocab or 0) * share) + (8 * model.embd if share else 0)
     ff = max(largest(model.ff), (model.experts_used or 0) * model.embd)
     feed_forward = 4 * (2 * ff + 4 * model.embd)
     if shape.flash_attention:
         attention = 2 * cells + 4 * 9 * model.embd
     else:
         attention = 4 * (cells * (largest(model.heads) + 1) + 7 * model.embd)
-    return (max(output, feed_forward, attention) + _INPUTS) * min(shape.ubatch, max(shape.context, 1))
+    return (max(output, feed_forward, attention) + _INPUTS) * tokens
+
+
+def host_compute_bytes(model: HyperParameters, shape: CacheShape) -> int | None:
+    """Bytes of the buffer through which the host hands a batch to devices that hold all layers: embeddings, mask."""
+    if not model.embd:
+        return None
+    mask = (2 if shape.flash_attention else 4) * shape.cells_per_stream
+    return (4 * model.embd + mask + _INPUTS) * min(shape.ubatch, max(shape.context, 1))

@@ -105,8 +105,8 @@ def pad(count: int, step: int) -> int:
     return -(-count // step) * step
 
 
-def kv_bytes_by_layer(model: HyperParameters, shape: CacheShape) -> list[int]:
-    """Bytes of every layer that owns a cache.
+def kv_bytes_by_cache_layer(model: HyperParameters, shape: CacheShape) -> list[tuple[int, int]]:
+    """The number and the bytes of every layer that owns a cache.
 
     Raises:
         ValueError: a hyper-parameter is missing, or a row is not a whole number of the type's blocks.
@@ -117,8 +117,14 @@ def kv_bytes_by_layer(model: HyperParameters, shape: CacheShape) -> list[int]:
     for layer in layers:
         cells = shape.window_cells_per_stream(model.window) if layer.windowed else shape.cells_per_stream
         v = layer.v if shape.flash_attention or not layer.v else widest_v
-        found.append((row_bytes(shape.type_k, layer.k) + row_bytes(shape.type_v, v)) * cells * shape.streams)
+        size = (row_bytes(shape.type_k, layer.k) + row_bytes(shape.type_v, v)) * cells * shape.streams
+        found.append((layer.number, size))
     return found
+
+
+def kv_bytes_by_layer(model: HyperParameters, shape: CacheShape) -> list[int]:
+    """Bytes of every layer that owns a cache. Raises as ``kv_bytes_by_cache_layer``."""
+    return [size for _, size in kv_bytes_by_cache_layer(model, shape)]
 
 
 def kv_bytes(model: HyperParameters, shape: CacheShape) -> int:

@@ -1,4 +1,4 @@
-"""A model's hyper-parameters, as far as a log (later a GGUF header or a ``config.json``) tells them."""
+"""A model's hyper-parameters, as far as a log or the header of a file tells them."""
 
 from __future__ import annotations
 
@@ -43,9 +43,14 @@ LAYERS_WITH_CACHE = {"gemma3n": 20}
 """Later layers use the cache of earlier ones (``n_layer_kv_from_start`` in src/models/gemma3n.cpp)."""
 
 
-class CacheLayer(NamedTuple):
-    """One layer's cache: numbers a token for K and for V, and whether it keeps a sliding window only."""
+OTHER_CACHES = {"deepseek4", "minimax-m3", "glm5-next", "hy-v4", "qwen4exp", "dots3note"}
+"""Architectures with caches of their own kinds (``create_memory`` in src/llama-model.cpp): none of them is computed."""
 
+
+class CacheLayer(NamedTuple):
+    """The cache of layer ``number``: numbers a token for K and for V, and whether it keeps a sliding window only."""
+
+    number: int
     k: int
     v: int
     windowed: bool
@@ -63,7 +68,11 @@ class HyperParameters:
         kv_lora_rank, rope_dim: multi-head latent attention (DeepSeek): width of the compressed KV, and of the
             part of the key that carries the position.
         mla_keeps_v: the compressed cache holds a V beside K (llama.cpp until January 2026, pull request 19067).
-        state_bytes: recurrent state of all recurrent layers for one sequence.
+        attention_layers: which layers own a KV cache, where a header says so; it wins over ``attention_every`` and
+            ``layers_with_cache``. ``window_layers`` likewise wins over ``window_pattern``.
+        recurrent_layers: which layers keep a recurrent state; ``state_layer``: its bytes in one layer for one sequence.
+        index_width: numbers a token of the index cache of sparse attention (DeepSeek-V3.2), beside K.
+        layers_drafting: layers at the end that predict further tokens; not loaded, but counted by ``--n-gpu-layers``.
         expert_ff: width of one routed expert; ``dense_layers``: leading layers of a mixture that have no experts.
         file_size: bytes of the weights; ``params``: number of weights; ``bpw``: bits a weight.
     """
@@ -90,7 +99,12 @@ class HyperParameters:
     kv_lora_rank: int | None = None
     rope_dim: int | None = None
     mla_keeps_v: bool = False
-    state_bytes: int = 0
+    attention_layers: tuple[int, ...] | None = None
+    window_layers: tuple[int, ...] | None = None
+    recurrent_layers: tuple[int, ...] | None = None
+    state_layer: int = 0
+    index_width: int = 0
+    layers_drafting: int = 0
     file_size: int | None = None
     params: float | None = None
     bpw: float | None = None
@@ -130,6 +144,13 @@ class HyperParameters:
             kv_lora_rank=values.integer("model.kv_lora_rank") or None,
             # b7815 is of 2026-01-23, the day before the pull request that dropped V was opened.
             mla_keeps_v=build is not None and build <= 7815,
+            rope_dim=values.integer("model.rope_dim"),
+            attention_layers=_flags(values, "attention_layers", layers),
+            window_layers=_flags(values, "swa_layers", layers),
+            recurrent_layers=_flags(values, "recurrent_layers", layers),
+            state_layer=values.integer("model.state_layer") or 0,
+            index_width=values.integer("model.index_width") or 0,
+            layers_drafting=values.integer("model.layers_drafting") or 0,
             file_size=values.integer("model.file_size"),
             params=values.number("model.params"),
             bpw=values.number("model.bpw"),
@@ -142,6 +163,8 @@ class HyperParameters:
     def missing(self) -> list[str]:
         """Facts that the size of the KV cache needs and that nothing gave."""
         found = [] if self.layers else ["model.layers"]
+        if self.attention_layers is not None and not any(self.attention_layers):
+            return found
         if self.k_width is None and self._compressed_width is None:
             found += [] if self.heads_kv is not None else ["model.heads_kv"]
             found += [] if self.head_dim_k is not None else ["model.head_dim_k"]
@@ -151,9 +174,17 @@ class HyperParameters:
     @property
     def uncertain(self) -> str | None:
         """Why the size of the KV cache cannot be computed although every number is there."""
-        if self.window and self.window_pattern is None and not self.attention_every:
+        if self.arch in OTHER_CACHES:
+            return f"{self.arch} keeps further caches whose size is not computed here"
+        told = self.window_pattern or self.window_layers or self.attention_every
+        if self.window and not told:
             return f"which layers of {self.arch or 'this model'} have the sliding window is not known"
         return None
+
+    @property
+    def state_bytes(self) -> int:
+        """Recurrent state of all recurrent layers for one sequence."""
+        return self.state_layer * sum(self.recurrent_layers or ())
 
     @property
     def _compressed_width(self) -> int | None:
@@ -177,19 +208,30 @@ class HyperParameters:
         if problem or self.layers is None:
             raise ValueError(problem or "the number of layers is not known")
         found = []
-        for layer in range(min(self.layers, self.layers_with_cache or self.layers)):
-            if self.attention_every and (layer + 1) % self.attention_every:
-                continue
-            k, v = self._widths(layer)
+        for layer in range(self.layers):
+            k, v = self._widths(layer) if self._owns_cache(layer) else (0, 0)
             if k or v:
-                windowed = bool(self.window and self.window_pattern and self.window_pattern.covers(layer))
-                found.append(CacheLayer(k, v, windowed))
+                found.append(CacheLayer(layer, k, v, self._windowed(layer)))
         return found
+
+    def _owns_cache(self, layer: int) -> bool:
+        if self.attention_layers is not None:
+            return bool(at(self.attention_layers, layer))
+        if self.attention_every and (layer + 1) % self.attention_every:
+            return False
+        return not self.layers_with_cache or layer < self.layers_with_cache
+
+    def _windowed(self, layer: int) -> bool:
+        if not self.window:
+            return False
+        if self.window_layers is not None:
+            return bool(at(self.window_layers, layer))
+        return self.window_pattern is not None and self.window_pattern.covers(layer)
 
     def _widths(self, layer: int) -> tuple[int, int]:
         if self.compressed:
             k = at(self.k_width, layer) if self.k_width is not None else (self._compressed_width or 0)
-            return k, (self.kv_lora_rank or 0) if self.mla_keeps_v else 0
+            return k + self.index_width, (self.kv_lora_rank or 0) if self.mla_keeps_v else 0
         heads = at(self.heads_kv, layer) if self.heads_kv is not None else 0
         k = at(self.k_width, layer) if self.k_width is not None else heads * (self.head_dim_k or 0)
         if self.v_width is not None:
@@ -204,6 +246,14 @@ def at(value: PerLayer, layer: int) -> int:
 
 def largest(value: PerLayer | None) -> int:
     return 0 if value is None else value if isinstance(value, int) else max(value)
+
+
+def _flags(values: Values, name: str, layers: int | None) -> tuple[int, ...] | None:
+    """Yes or no (1 or 0) a layer; None if nothing told, or not of every layer."""
+    told = values.per_layer(f"model.{name}")
+    if isinstance(told, int):
+        told = (told,)
+    return told if told and (len(told) == 1 or len(told) >= (layers or 0)) else None
 
 
 _COMMIT = r"[0-9a-f]{7,12}"

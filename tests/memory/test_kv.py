@@ -137,7 +137,7 @@ def test_without_flash_attention_v_is_as_wide_as_the_widest_layer() -> None:
 
 
 def test_recurrent_state_comes_once_a_slot() -> None:
-    model = HyperParameters(layers=1, k_width=256, v_width=256, state_bytes=1000)
+    model = HyperParameters(layers=1, k_width=256, v_width=256, state_layer=1000, recurrent_layers=(1,))
     assert kv_bytes(model, CacheShape(512, slots=2)) == 512 * 1024 + 2000
 
 
