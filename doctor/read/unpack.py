@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from doctor.read.encoding import encoding_of, transcoded
-from doctor.read.limits import Budget, Limits, Meter, Unreadable
+from doctor.read.limits import MIB, Budget, Limits, Meter, Unreadable
 from doctor.read.magic import bare_name, compression_of, is_tar, is_zip, unknown_packer
+from doctor.read.probed import MOST_BYTES, is_probe, parts
 from doctor.read.source import Collection, Source, first_bytes, reason
 from doctor.read.streams import Blob, Chunks, Spool
 
@@ -100,10 +101,30 @@ class Unpacker:
             self._open_zip(item)
         elif is_tar(head):
             self._open_tar(item)
+        elif is_probe(head):
+            self._open_probe(item)
         elif other := unknown_packer(head):
             raise Unreadable(f"packed by {other}, which can't be read here", "unpack it and name what comes out")
         else:
             self._add_text(item, head)
+
+    def _open_probe(self, item: Item) -> None:
+        """Its answers as sources; no archive, and none of its texts is one."""
+        data = b""
+        for chunk in item.chunks():
+            data += chunk
+            if len(data) > MOST_BYTES:
+                raise Unreadable(f"a probe document of more than {MOST_BYTES // MIB} MiB")
+        host, texts = parts(data)
+        if not texts:
+            raise Unreadable("a probe document that says nothing", "llmdoctor probe -o FILE writes one")
+        for part in texts:
+            content = part.text.encode("utf-8", "replace")
+            blob, _ = self._keep(iter([content]))
+            path, folders = f"{item.path}!{part.name}", item.folders
+            source = Source(path, blob.size, blob.chunks, f"/{part.name}", blob, folders=folders, kind=part.kind)
+            source.host = host or None
+            self.found.sources.append(source)
 
     def _add_text(self, item: Item, head: bytes) -> None:
         from doctor.read.envelopes import envelope_of

@@ -41,6 +41,8 @@ _VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "kernel.numa_balancing": ("host.numa_balancing", _switch),
     "iogpu.wired_limit_mb": ("host.wired_limit", _mib),
     "hw.memsize": ("host.ram_total", number),
+    "hw.physicalcpu": ("host.cpu_cores", number),
+    "hw.logicalcpu": ("host.cpu_threads", number),
     "memory.limit_in_bytes": ("host.cgroup_limit", _limit),
     "memory.max": ("host.cgroup_limit", _limit),
     "memory.usage_in_bytes": ("host.cgroup_usage", number),

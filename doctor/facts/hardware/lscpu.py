@@ -62,6 +62,8 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
         meaning = _MEANING.get(key)
         if meaning == "model":
             notes.fact("host.cpu_model", value or None, i)
+        elif key == "Hypervisor vendor":
+            notes.fact("host.virtualization", value or None, i)
         elif meaning == "flags":
             flags = _wrapped(lines, i, found.start("value"))
             notes.fact("host.cpu_flags", flags or None, i)

@@ -27,6 +27,16 @@ IDENTITY: dict[str, tuple[str, ...]] = {
     "mapping": ("path",),
     "numa_usage": ("pid", "name"),
     "container": ("name",),
+    "adapter": ("bus",),
+    "gpu_link": ("one", "other"),
+    "device_file": ("path",),
+    "program": ("path",),
+    "package": ("name", "place"),
+    "service": ("name",),
+    "endpoint": ("address",),
+    "task": ("pid",),
+    "loaded_model": ("name",),
+    "answer": ("name",),
 }
 
 # A command line in front of its output: "$ free -g", "root@box:~# free -g", "[me@box ~]$ free -g", "+ free -g".

@@ -1,0 +1,88 @@
+"""``llmdoctor probe``: what this machine has that local inference depends on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+
+@click.command("probe")
+@click.option("-o", "--output", metavar="FILE", help="Write the document: JSON, or YAML where FILE ends in .yaml.")
+@click.option("--for", "engine", metavar="ENGINE", help="Ask only what matters to it: llama.cpp, ollama, vllm, ...")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--models", "model_folders", multiple=True, metavar="FOLDER", help="Where models lie: its disk matters.")
+@click.option(
+    "--timeout", type=click.FloatRange(0.1, 60), default=1.5, show_default=True, help="Seconds that asking may take."
+)
+@click.option(
+    "--private", is_flag=True, help="Users, hosts, addresses and home folders as tokens too, not only secrets."
+)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the document, ask nothing.")
+def command(
+    output: str | None,
+    engine: str | None,
+    format_: str,
+    model_folders: tuple[str, ...],
+    timeout: float,
+    private: bool,
+    schema: bool,
+) -> int:
+    """Show what this machine has that local inference depends on, and what is odd about it.
+
+    Read-only, without root, within two seconds. `llmdoctor analyze --hardware FILE` takes the document elsewhere.
+    """
+    if schema:
+        from doctor.probe.document import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=2))
+        return 0
+    from doctor.probe.questions import questions
+    from doctor.probe.read import fill
+    from doctor.probe.take import take
+
+    probe = fill(take(timeout, questions(model_folders, engine)))
+    document = _redacted(probe, private=private)
+    if output:
+        from doctor.probe.save import save
+
+        save(document, output)
+        click.echo(f"written to {output}: {len(probe.answers)} answers", err=True)
+    if format_ == "json":
+        click.echo(json.dumps(document, indent=1, default=str))
+    elif not output:
+        _show(probe)
+    return 0
+
+
+def _redacted(probe: Any, *, private: bool) -> dict[str, Any]:
+    from doctor.redact import Redactor
+
+    return dict(Redactor().data(probe.to_dict()))
+
+
+def _show(probe: Any) -> None:
+    """The machine, and what the rule book says of it."""
+    from doctor.probe.judge import judge_machine
+    from doctor.probe.page import print_probe
+    from doctor.report.page import Page
+
+    page = Page(sys.stdout)
+    print_probe(probe, page)
+    page.gap()
+    document = judge_machine(probe)
+    findings = document.findings
+    for finding in findings:
+        style = {"fatal": "bold red", "major": "bold yellow"}.get(finding.severity.value, "bold")
+        page.labelled(
+            (f"{finding.severity.value.upper():<6}", style), (finding.summary or finding.title, "bold"), column=8
+        )
+        for remedy in finding.remedies[:1]:
+            page.labelled("", f"→ {remedy.title}", column=8)
+    if findings:
+        page.gap()
+    else:
+        page.say("Nothing that the rule book knows to hurt inference.")
+    page.say(("Next: ", "dim"), "llmdoctor analyze --live LOG", ("  judges a log on this machine", "dim"))
