@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from doctor import __version__
 from doctor.errors import UsageProblem
-from doctor.facts.assemble import assemble, commands_for, is_of, main_runs, options_of
+from doctor.facts.assemble import assemble, commands_for, is_of, options_of
 from doctor.intake import Intake, Progress, take_in
 from doctor.redact import Redactor
 from doctor.rulebook.book import RuleBook, load_book
@@ -180,6 +180,7 @@ def parse_exit(text: str | None) -> tuple[int | None, str | None]:
 def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     """The diagnosis of what was taken in."""
     from doctor.diagnose.engine import Diagnostician, all_observations
+    from doctor.diagnose.incidents import build_incidents, main_runs
     from doctor.diagnose.summary import run_entry, setting_entries, summarise
     from doctor.diagnose.unexplained import unexplained
     from doctor.diagnose.verdict import verdict_of
@@ -189,7 +190,8 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     for subject, message in intake.given.troubles:
         hint = "name the log after its service, or give --command"
         intake.trouble("facts", subject, message, hint)
-    services = main_runs(timeline)
+    incidents = build_incidents(timeline, which)
+    judged = main_runs(timeline, incidents)
     derivations: dict[str, dict[str, Derivation]] = {}
     for run in timeline.runs:
         facts_of[run.id].computing = partial(_derive_into, derivations, run.id, facts_of[run.id])
@@ -199,19 +201,19 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         facts_of,
         node_facts,
         intake.given,
-        {run.id: _deployment(run, intake, book) for run in services},
+        {run.id: _deployment(run, intake, book) for run in judged},
         derivations,
         intake.problems,
     )
-    judgement = diagnostician.diagnose(which)
-    for run in services:
+    judgement = diagnostician.diagnose(incidents)
+    for run in judged:
         facts_of[run.id].compute()
     document = Diagnosis(
         llmdoctor=__version__,
         verdict=verdict_of(judgement.outcomes, judgement.findings),
         sources=intake.entries,
         runs=[run_entry(run, facts_of[run.id]) for run in timeline.runs],
-        settings=[entry for run in services for entry in setting_entries(run, facts_of[run.id])],
+        settings=[entry for run in judged for entry in setting_entries(run, facts_of[run.id])],
         findings=judgement.findings,
         history=judgement.history,
         judged=sorted(judgement.judged),
@@ -219,7 +221,7 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         unexplained=unexplained(all_observations(timeline), judgement.explained, timeline.tracebacks, judgement.known),
         problems=judgement.problems,
     )
-    for run in services:
+    for run in judged:
         if not derivations.get(run.id):
             continue
         from doctor.memory.plan import assess

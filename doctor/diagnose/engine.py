@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doctor.diagnose.findings import Writer
-from doctor.diagnose.incidents import Incident, build_incidents
+from doctor.diagnose.incidents import Incident
 from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signatures
 from doctor.diagnose.outcome import outcome_of
 from doctor.diagnose.rank import Judged, judge
@@ -67,8 +67,8 @@ class Diagnostician:
     _tried_at: dict[str, list[CompiledRule]] = field(default_factory=lambda: defaultdict(list))
     _about_settings: list[CompiledRule] = field(default_factory=list)
 
-    def diagnose(self, which: str = "last") -> Judgement:
-        incidents = build_incidents(self.timeline, which)
+    def diagnose(self, incidents: list[Incident]) -> Judgement:
+        """Judges the runs of each incident; of the others there is the outcome and, as history, what they hit."""
         self.set_outcomes(incidents)
         result = Judgement(problems=self.problems)
         unknown: dict[str, list[str]] = defaultdict(list)

@@ -72,6 +72,13 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
     return incidents
 
 
+def main_runs(timeline: Timeline, incidents: Sequence[Incident]) -> list[Run]:
+    """The runs that are judged, without the workers that only serve them."""
+    wanted = {run.id for incident in incidents for run in incident.runs}
+    judged = [run for run in timeline.runs if run.id in wanted]
+    return [run for run in judged if not run.is_worker] or judged
+
+
 @dataclass(slots=True)
 class _Beside:
     """Who judges the lines outside of runs.
