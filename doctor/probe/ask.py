@@ -188,10 +188,25 @@ def _reason(error: OSError) -> str:
 
 
 def _missing(name: str, asked: str, tool: str) -> Answer:
-    found = next((p for p in (Path(folder) / tool for folder in _path_folders()) if p.is_file()), None)
-    if found is not None:
-        return Answer(name=name, asked=asked, status=Status.NOT_PERMITTED, reason=f"{found} can't be executed")
-    return Answer(name=name, asked=asked, status=Status.ABSENT, reason=f"no {tool} on PATH")
+    hidden = []
+    for folder in _path_folders():
+        try:
+            if (Path(folder) / tool).is_file():
+                reason = f"{Path(folder) / tool} can't be executed"
+                return Answer(name=name, asked=asked, status=Status.NOT_PERMITTED, reason=reason)
+        except PermissionError:  # as for a shell, what can't be looked into is not there
+            hidden.append(folder)
+        except OSError:
+            continue
+    reason = f"no {tool} on PATH" + (f" ({', '.join(hidden[:3])} can't be looked into)" if hidden else "")
+    return Answer(name=name, asked=asked, status=Status.ABSENT, reason=reason)
+
+
+def is_there(path: Path | str) -> bool:
+    """Whether a file or folder can be seen; one in a folder that can't be looked into can not."""
+    with suppress(OSError):
+        return Path(path).exists()
+    return False
 
 
 def _path_folders() -> list[str]:

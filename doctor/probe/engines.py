@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from doctor.probe.ask import NO_GPU, find_tool, run
+from doctor.probe.ask import NO_GPU, find_tool, is_there, run
 
 # Programs and how each says its version; None: it takes seconds, or there is no such option (see packages instead).
 PROGRAMS: dict[str, str | None] = {
@@ -216,4 +216,4 @@ def python_interpreters() -> list[Path]:
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if os.environ.get(name):
             found.append(Path(os.environ[name]) / "bin" / "python3")
-    return [path for path in dict.fromkeys(found) if path.exists()]
+    return [path for path in dict.fromkeys(found) if is_there(path)]

@@ -6,12 +6,13 @@ import os
 import platform
 import re
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from doctor.probe.ask import read_file
+from doctor.probe.ask import find_tool, is_there, read_file, run
 
 # The inference world's variables; all others are nobody's business.
 ENVIRONMENT = re.compile(
@@ -20,6 +21,7 @@ ENVIRONMENT = re.compile(
     r")_\w+|LD_LIBRARY_PATH|LD_PRELOAD|CUDA_HOME|(?:HTTPS?|NO|ALL)_PROXY|GOMP_CPU_AFFINITY|USE_NUMA|VIRTUAL_ENV|CONDA_PREFIX",
     re.IGNORECASE,
 )
+_CPU_PLACE = re.compile(r"(?:processor|physical id|core id)\s*:")
 _CGROUP_FILES = (
     *("memory.max", "memory.high", "memory.swap.max", "memory.current", "memory.peak", "memory.events", "cpu.max"),
     *("cpuset.cpus.effective", "cpuset.mems.effective", "memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -70,7 +72,7 @@ def folders(named: Sequence[str] = ()) -> list[str]:
     wanted = ["/", "/dev/shm", os.environ.get("TMPDIR", "/tmp"), *named]  # noqa: S108 - asked about, not written
     wanted += [os.environ[name] for name in _MODEL_FOLDERS if os.environ.get(name)]
     wanted += [str(Path(folder).expanduser()) for folder in _USUAL_FOLDERS]
-    return [folder for folder in dict.fromkeys(wanted) if folder.startswith("/") and Path(folder).exists()]
+    return [folder for folder in dict.fromkeys(wanted) if folder.startswith("/") and is_there(folder)]
 
 
 def numa_meminfo(_seconds: float = 0) -> str:
@@ -146,6 +148,38 @@ def identity() -> str:
 
     groups = ",".join(group(number) for number in dict.fromkeys([os.getegid(), *os.getgroups()]))
     return f"uid={user(os.geteuid())} gid={group(os.getegid())} groups={groups}"
+
+
+def cpuinfo(_seconds: float = 0) -> str:
+    """/proc/cpuinfo: the first CPU whole, of the others only what tells cores from threads."""
+    lines: list[str] = []
+    for number, block in enumerate(read_file("/proc/cpuinfo", 16 * 1024 * 1024).split("\n\n")):
+        kept = [line for line in block.splitlines() if number == 0 or _CPU_PLACE.match(line)]
+        lines += [*kept, ""]
+    return "\n".join(lines) + "\n"
+
+
+def disk_space(seconds: float, named: Sequence[str] = ()) -> str:
+    """``df -kTP`` of the folders that matter; without that tool the same table from statvfs."""
+    tool = find_tool("df")
+    if tool:
+        option = "-kP" if sys.platform == "darwin" else "-kTP"
+        ran = run([tool, option, *folders(named)], seconds)
+        if ran.exit is None:
+            raise TimeoutError(f"df was stopped after {ran.seconds:.1f} s: does a network file system hang?")
+        return ran.output
+    mounts = [line.split()[:3] for line in read_file("/proc/mounts").splitlines()]
+    lines = ["Filesystem     Type     1024-blocks      Used Available Capacity Mounted on"]
+    for folder in folders(named):
+        space = os.statvfs(folder)
+        near = [mount for mount in mounts if Path(folder).is_relative_to(mount[1])]
+        device, place, kind = max(near, key=lambda mount: len(mount[1]), default=["-", folder, "-"])
+        total, free, left = (
+            count * space.f_frsize // 1024 for count in (space.f_blocks, space.f_bfree, space.f_bavail)
+        )
+        share = 100 * (total - free) // max(1, total - free + left)
+        lines.append(f"{device} {kind} {total} {total - free} {left} {share}% {place}")
+    return "\n".join(dict.fromkeys(lines)) + "\n"
 
 
 def pci_gpus(_seconds: float = 0) -> str:

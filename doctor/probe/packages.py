@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from doctor.probe.ask import read_file
+from doctor.probe.ask import is_there, read_file
 from doctor.probe.engines import python_interpreters
 
 _WANTED = re.compile(
@@ -44,7 +44,7 @@ def packages(_seconds: float) -> str:
 def _site_folders(interpreter: Path) -> list[Path]:
     """Of its virtual environment, else of the installation that it is a link to."""
     home = interpreter.parent.parent
-    if not (home / "pyvenv.cfg").exists():
+    if not is_there(home / "pyvenv.cfg"):
         with suppress(OSError):
             home = interpreter.resolve().parent.parent
     found: list[Path] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from doctor.probe import engines, host, network, packages
 from doctor.probe.ask import Ask, Call, Command, Files
@@ -64,7 +65,7 @@ def _all(model_folders: Sequence[str]) -> list[Ask]:
         Call("environment", "env", host.environment),
         Call("endpoints", "GET /health /v1/models /props /metrics", network.endpoints),
         Command("ollama ps", ("ollama", "ps"), env={"OLLAMA_NOPRUNE": "1"}),
-        Command("df", ("df", "-kP" if sys.platform == "darwin" else "-kTP", *host.folders(model_folders))),
+        Call("df", "df -kTP FOLDERS", partial(host.disk_space, named=model_folders)),
         Call("containers", "docker inspect", engines.containers),
     ]
     if sys.platform == "darwin":
@@ -101,6 +102,7 @@ def _linux_host() -> list[Ask]:
     units = [f"{unit}.service" for unit in _UNITS]
     return [
         Files("meminfo", ("/proc/meminfo",), labelled=False),
+        Call("cpuinfo", "cat /proc/cpuinfo", host.cpuinfo),
         Command("lscpu", ("lscpu",)),
         Files("numa", ("/sys/devices/system/node/online", "/sys/devices/system/node/node[0-9]*/distance")),
         Call("numa nodes", "cat /sys/devices/system/node/node*/meminfo", host.numa_meminfo),

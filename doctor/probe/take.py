@@ -13,7 +13,7 @@ from doctor import __version__
 from doctor.probe.ask import Ask
 from doctor.probe.document import Answer, Probe, Status
 
-SECONDS = 1.5
+SECONDS = 1.2  # starting and judging take the rest of two seconds
 
 
 def take(seconds: float = SECONDS, asks: Sequence[Ask] | None = None, model_folders: Sequence[str] = ()) -> Probe:

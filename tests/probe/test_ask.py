@@ -14,6 +14,8 @@ from doctor.probe.ask import MOST_BYTES, Call, Command, Files
 from doctor.probe.document import Status
 from doctor.probe.take import ask_all, take
 
+NOT_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -111,7 +113,16 @@ def test_files_are_labelled_and_their_absence_told(tmp_path: Path) -> None:
     assert Files("x", (f"{tmp_path}/c",)).get(5).status is Status.ABSENT
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@NOT_ROOT
+def test_a_folder_on_path_that_cannot_be_looked_into_is_told(tools: Path) -> None:
+    locked = tools / "locked"
+    locked.mkdir(mode=0)
+    os.environ["PATH"] = f"{locked}:{os.environ['PATH']}"
+    answer = Command("x", ("no-such-tool",)).get(5)
+    assert (answer.status, answer.reason) == (Status.ABSENT, f"no no-such-tool on PATH ({locked} can't be looked into)")
+
+
+@NOT_ROOT
 def test_a_file_that_may_not_be_read_is_not_permitted(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1\n")
     (tmp_path / "a").chmod(stat.S_IWUSR)

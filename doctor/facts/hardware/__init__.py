@@ -38,6 +38,7 @@ READERS: dict[str, tuple[str, ...]] = {
         *("totalt  ", "totale  ", "totaal  ", "celkem  ", "összesen  ", "toplam  ", " free -", " free\n"),
     ),
     "meminfo": ("MemTotal:",),
+    "cpuinfo": ("processor\t:", "processor :"),
     "lscpu": ("rchite", "rquite", "Архитектура", "架构", "架構", "アーキテクチャ"),
     "ulimit": ("unlimited", "(kbytes", "(blocks", "(-n)", "files", "ulimit", "memory(", "locks", "locked"),
     "proc_limits": ("Soft Limit", "Max locked", "Max address", "Max open"),

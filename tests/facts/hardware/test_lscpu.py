@@ -43,3 +43,13 @@ def test_flags_of_a_recorded_guest_wrapped_at_eighty_columns() -> None:
     assert " ".join(flags[10:25]) == "mtrr pge mca cmov pat pse36 clflush acpi mmx fxsr sse sse2 ss ht syscall"
     assert flags[-3:] == ["ospke", "vaes", "la57"]
     assert len(flags) == 81
+
+
+def test_cpuinfo_tells_cores_from_threads() -> None:
+    assert facts("cpu/cpuinfo.txt") == {
+        "host.cpu_model": "AMD Ryzen 9 5950X 16-Core Processor",
+        "host.cpu_flags": ["fpu", "sse4_2", "avx", "avx2", "f16c", "fma"],
+        "host.cpu_threads": 4,
+        "host.cpu_cores": 2,
+        "host.cpu_sockets": 1,
+    }
