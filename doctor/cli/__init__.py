@@ -17,6 +17,7 @@ _COMMANDS = {
     "analyze": ("doctor.cli.analyze", "Name the root cause of a failure from logs, settings and saved output."),
     "probe": ("doctor.cli.probe", "Show what this machine has that local inference depends on."),
     "bundle": ("doctor.cli.bundle", "Pack logs, configuration, probe and diagnosis, without secrets."),
+    "report": ("doctor.cli.report", "Write a saved diagnosis as a web page, or for CI."),
     "explain": ("doctor.cli.explain", "Explain a rule, an exit code or a signal."),
     "rules": ("doctor.cli.rules", "List, test, lint and extend the rule book."),
 }
@@ -56,6 +57,7 @@ Examples:
   journalctl -u ollama | llmdoctor analyze -     from a pipe
   llmdoctor analyze run.log --command "llama-server -m m.gguf -c 65536 -ngl 99"
   llmdoctor analyze run.log --exit 137 --format json
+  llmdoctor analyze logs/ -o report.html         one page that explains it to others
   llmdoctor explain 137
 """
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from doctor.cli.report import format_options, hand_over
 from doctor.vocabulary.terms import Severity
 
 _FINDINGS = {"root_cause", "contributing", "risk"}
@@ -29,7 +30,7 @@ _FINDINGS = {"root_cause", "contributing", "risk"}
 @click.option("-n", "--namespace", metavar="NS", help="The namespace of --kube.")
 @click.option("--previous", is_flag=True, help="With --kube: the life before the last restart.")
 @click.option("--rules", "rule_folders", multiple=True, metavar="FOLDER", help="Further rules.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_options
 @click.option(
     "--fail-on",
     type=click.Choice([severity.value for severity in Severity]),
@@ -55,7 +56,8 @@ def command(
     namespace: str | None,
     previous: bool,
     rule_folders: tuple[str, ...],
-    format_: str,
+    format_: str | None,
+    output: str | None,
     fail_on: str,
     strict: bool,
     verbose: int,
@@ -93,14 +95,7 @@ def command(
     )
     if progress is not None:
         progress.close()
-    if format_ == "json":
-        from doctor.report.json import render_json
-
-        sys.stdout.write(render_json(document))
-    else:
-        from doctor.report.text import print_text
-
-        print_text(document, verbose=verbose)
+    hand_over(document, format_, output, verbose=verbose)
     return exit_status(document, fail_on, strict)
 
 

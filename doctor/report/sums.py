@@ -36,11 +36,13 @@ def written(item: Computed, unit_of: Callable[[str, Any], str]) -> tuple[str, st
     if value is None or not isinstance(item.value, (int, float)) or not isclose(value, item.value, rel_tol=1e-3):
         return None
     words, numbers = [], []
+    alike = item.unit == "bytes" and all(kind == "name" or text in {"+", "-"} for kind, text in tokens)
     for kind, text in tokens:
         if kind == "name":
             words.append(short_name(text))
             value = item.inputs[text]
-            numbers.append(format_size(value) if unit_of(text, value) == "bytes" else quantity(value, ""))
+            is_size = alike or unit_of(text, value) == "bytes"  # what is added up to bytes is bytes
+            numbers.append(format_size(value) if is_size else quantity(value, ""))
         else:
             shown = _SIGNS.get(text, text) if kind == "sign" else text
             words.append(shown)

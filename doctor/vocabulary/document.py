@@ -218,6 +218,29 @@ def read(text: str | bytes) -> Diagnosis:
     Raises:
         pydantic.ValidationError: not a diagnosis document.
     """
-    from pydantic import TypeAdapter
+    import json
 
-    return TypeAdapter(Diagnosis).validate_json(text)
+    from pydantic import TypeAdapter, ValidationError
+
+    adapter = TypeAdapter(Diagnosis)
+    try:
+        return adapter.validate_json(text)
+    except ValidationError:
+        try:  # a log may hold halves of characters; Python's JSON passes them on, pydantic's does not take them
+            halves = json.loads(text, parse_constant=str)
+        except (ValueError, RecursionError):
+            halves = None
+        if halves is None:
+            raise
+    return adapter.validate_python(_whole(halves))
+
+
+def _whole(value: Any) -> Any:
+    """JSON data with each lone surrogate replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return value

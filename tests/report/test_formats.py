@@ -230,7 +230,8 @@ def test_github_annotations_arrive_as_they_were_meant(document: Diagnosis) -> No
         if len(document.findings) > 10:
             break
         place = outline.place_of(finding)
-        assert properties.get("title") == outline.shown(f"{outline.ROLE_TITLES[finding.role]}: {finding.title}")
+        title = outline.shown(f"{outline.ROLE_TITLES[finding.role]}: {finding.title}")
+        assert properties["title"] == title.strip()
         assert data.startswith(outline.shown(finding.summary or finding.title))
         if place is not None:
             assert properties["file"] == outline.shown(place.path)
