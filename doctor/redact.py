@@ -2,7 +2,8 @@
 
 The same value gets the same token in a document, so that evidence can still be joined. What looks like a secret:
 keys with a known prefix (Hugging Face, OpenAI-like, GitHub, Slack, AWS, Google, NVIDIA, ...), JSON web tokens, bearer
-headers, values of key-like flags and variables, passwords in URLs, private key lines.
+and other authorization headers, cookies, values of key-like flags and variables, passwords and signatures in URLs,
+web hooks, private keys.
 """
 
 from __future__ import annotations
@@ -14,19 +15,37 @@ from typing import Any
 _SECRET = re.compile(
     r"""
     (?P<known>
-        \b(?:hf_[A-Za-z0-9]{20,} | api_org_[A-Za-z0-9]{20,}
-        | sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_-]{16,}
-        | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_\w{20,} | glpat-[\w-]{16,}
-        | xox[abposr]-[A-Za-z0-9-]{10,} | nvapi-[\w-]{20,} | gsk_[A-Za-z0-9]{20,} | r8_[A-Za-z0-9]{20,}
-        | (?:AKIA|ASIA)[A-Z0-9]{16} | AIza[\w-]{30,}
-        | eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})
+        (?<![A-Za-z0-9_])(?:hf_[A-Za-z0-9]{20,} | api_org_[A-Za-z0-9]{20,}
+        | sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_-]{16,} | [sr]k_(?:live|test)_[A-Za-z0-9]{16,}
+        | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_\w{20,} | gl(?:pat|dt|rt|sa|oas)[-_][\w-]{16,}
+        | xox[abeposr]-[A-Za-z0-9-]{10,} | xapp-\d-[\w-]{10,} | nvapi-[\w-]{20,} | gsk_[A-Za-z0-9]{20,}
+        | r8_[A-Za-z0-9]{20,} | pplx-[A-Za-z0-9]{20,} | xai-[A-Za-z0-9]{20,} | csk-[a-z0-9]{20,}
+        | (?:fw|tgp_v1|lin_api|sbp|dop_v1|doo_v1)_[A-Za-z0-9_-]{20,} | dckr_pat_[\w-]{20,} | npm_[A-Za-z0-9]{30,}
+        | pypi-Ag[\w-]{30,} | tskey-\w+-[\w-]{10,} | hv[bs]\.[\w-]{20,} | SG\.[\w-]{16,}\.[\w-]{16,}
+        | (?:AKIA|ASIA|AGPA|AROA)[A-Z0-9]{16} | AIza[\w-]{30,} | ya29\.[\w-]{20,} | GOCSPX-[\w-]{20,}
+        | eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}
+        | \d{8,10}:AA[\w-]{33})
     )
     | (?i:\bbearer\s+)(?P<bearer>[A-Za-z0-9._~+/-]{8,}=*)
-    | (?i:--?(?:api-key|hf-token|hf_token|auth-token|token|password|ssl-key-password)(?:\s+|=))(?P<flag>[^\s'"\]]+)
-    | (?i:\b[A-Z0-9_]*(?:API_?KEY|ACCESS_KEY|SECRET_KEY|_TOKEN|\bTOKEN|SECRET|PASSWORD|PASSWD)['"]?\s?[=:]\s?['"]?)
-      (?P<named>[^\s'",;&\]}]{6,})
+    | (?i:\b(?:proxy-)?authorization['"]?\s?[=:]\s?['"]?(?:basic|token|apikey|digest|negotiate)\s+)
+      (?P<scheme>[^\s'"]{6,})
+    | (?i:\b(?:x-(?:api-key|auth-token|goog-api-key|amz-security-token|vault-token)|api-key|private-token
+      |(?:set-)?cookie)
+      ['"]?\s?:\s?['"]?)(?P<header>[^\s'",}]{6,}(?:;\s[^\s'"=;]{1,40}=[^\s'";]{1,4096}){0,20})
+    | (?i:--?(?:api-key|api-keys|hf-token|hf_token|auth-token|access-token|token|password|ssl-key-password|ngrok-token)
+      (?:\s+|=)['"]?)(?P<flag>[^\s'"\]]+)
+    | (?i:(?:API_?KEY|API-KEY|ACCESS_?KEY(?:_ID)?|ACCOUNT_?KEY|SECRET_?KEY|_TOKEN
+        |(?<![A-Za-z0-9])TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|key-data|_AUTH|auth)
+      ['"]?\s?[=:]\s?['"]?)(?P<named>[^\s'",;&\]}]{6,})
+    | (?i:\bmachine\s+\S+\s+login\s+\S+\s+password\s+)(?P<netrc>\S+)
+    | (?i:[?&](?:sig|signature|x-amz-signature|x-amz-credential|x-goog-signature|access_token|key|api_key|token|auth)=)
+      (?P<query>[^\s&'"#]{6,})
     | (?<=://)(?P<userinfo>[^\s/:@'"]{1,100}:[^\s/@'"]{1,200})(?=@)
-    | (?P<pem>-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*)
+    | (?i:https://(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks
+      |[\w.-]{1,80}\.webhook\.office\.com/webhookb2)/)
+      (?P<webhook>[\w/@-]{10,})
+    | (?P<pem>-----BEGIN\ [A-Z ]{0,40}PRIVATE\ KEY-----
+      (?:(?:(?!-----BEGIN)[\s\S]){0,20000}?-----END\ [A-Z ]{0,40}PRIVATE\ KEY-----|.*))
     """,
     re.X,
 )

@@ -18,6 +18,7 @@ _COMMANDS = {
     "probe": ("doctor.cli.probe", "Show what this machine has that local inference depends on."),
     "bundle": ("doctor.cli.bundle", "Pack logs, configuration, probe and diagnosis, without secrets."),
     "report": ("doctor.cli.report", "Write a saved diagnosis as a web page, or for CI."),
+    "plan": ("doctor.cli.plan", "Say what a model takes on a machine, and which settings fit."),
     "explain": ("doctor.cli.explain", "Explain a rule, an exit code or a signal."),
     "rules": ("doctor.cli.rules", "List, test, lint and extend the rule book."),
 }
@@ -63,15 +64,26 @@ Examples:
 
 
 @click.group(
-    cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name="llmdoctor")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> int | None:
     """Why did my local LLM server break, and what exactly do I change?
 
     llmdoctor reads logs, environment files and saved command output, names the root cause with the lines that prove
-    it, shows the arithmetic, and gives the exact change. Offline; nothing is sent anywhere.
+    it, shows the arithmetic, and gives the exact change. Offline; nothing is sent anywhere. Without a command it looks
+    at this machine.
     """
+    if context.invoked_subcommand is not None:
+        return None
+    from doctor.cli.probe import command as probe
+
+    found: int = context.invoke(probe)
+    return found
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -20,6 +20,8 @@ _FINDINGS = {"root_cause", "contributing", "risk"}
 @click.option(
     "--hardware", "hardware_files", multiple=True, metavar="FILE", help="Saved nvidia-smi, free, numactl, ..."
 )
+@click.option("--live", is_flag=True, help="Ask this machine too, as `llmdoctor probe` does.")
+@click.option("--model", metavar="PATH", help="The model that ran: its header is read, never its weights.")
 @click.option("--exit", "exit_", metavar="STATUS|SIGNAL", help="How the engine ended: 137, SIGABRT, ...")
 @click.option("--run", default="last", show_default=True, metavar="last|all|N", help="Which run of a service to judge.")
 @click.option("--since", metavar="TIME", help="Only from then on: 2h, yesterday, '2026-11-20 09:00'.")
@@ -46,6 +48,8 @@ def command(
     engine_command: str | None,
     env_files: tuple[str, ...],
     hardware_files: tuple[str, ...],
+    model: str | None,
+    live: bool,
     exit_: str | None,
     run: str,
     since: str | None,
@@ -71,7 +75,7 @@ def command(
     from doctor.api import Request, analyze_request
 
     services = _services(journals, containers, pods, namespace, previous)
-    if not paths and not services:
+    if not paths and not services and not hardware_files and not live:
         raise click.UsageError("Nothing to read: name a log file or folder, or - for standard input.")
     if run not in {"last", "all"} and not run.isdecimal():
         raise click.UsageError(f"--run takes last, all or a number, not {run!r}.")
@@ -82,6 +86,8 @@ def command(
             command=engine_command,
             env_files=env_files,
             hardware_files=hardware_files,
+            model=model,
+            live=live,
             exit=exit_,
             run=run,
             services=services,

@@ -15,7 +15,7 @@ import click
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--models", "model_folders", multiple=True, metavar="FOLDER", help="Where models lie: its disk matters.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.1, 60), default=1.5, show_default=True, help="Seconds that asking may take."
+    "--timeout", type=click.FloatRange(0.1, 60), default=1.2, show_default=True, help="Seconds that asking may take."
 )
 @click.option(
     "--private", is_flag=True, help="Users, hosts, addresses and home folders as tokens too, not only secrets."

@@ -14,6 +14,7 @@ MOST_BYTES = 32 * MIB
 _MOST_YAML = 2 * MIB
 _JSON = re.compile(rb'\s*\{\s*"schema"\s*:\s*"llmdoctor/probe/')
 _YAML = re.compile(rb"(?m)^schema:[ \t]*['\"]?llmdoctor/probe/")
+_OTHERS = re.compile(rb'\s*\{\s*"schema"\s*:\s*"llmdoctor/(?:diagnosis|bundle)/')
 _VERSION = 1
 # Answers that are logs; the others are saved output. What the shell that asked had set is of no service.
 LOGS = {"kernel log", "kernel journal"}
@@ -30,6 +31,11 @@ class Part:
     name: str
     kind: Literal["hardware", "log"]
     text: str
+
+
+def is_ours(head: bytes) -> bool:
+    """A document of llmdoctor's that says nothing that is not said elsewhere."""
+    return bool(_OTHERS.match(head))
 
 
 def is_probe(head: bytes) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from doctor.read.encoding import encoding_of, transcoded
 from doctor.read.limits import MIB, Budget, Limits, Meter, Unreadable
 from doctor.read.magic import bare_name, compression_of, is_tar, is_zip, unknown_packer
-from doctor.read.probed import MOST_BYTES, is_probe, parts
+from doctor.read.probed import MOST_BYTES, is_ours, is_probe, parts
 from doctor.read.source import Collection, Source, first_bytes, reason
 from doctor.read.streams import Blob, Chunks, Spool
 
@@ -101,6 +101,8 @@ class Unpacker:
             self._open_zip(item)
         elif is_tar(head):
             self._open_tar(item)
+        elif is_ours(head):
+            return  # a diagnosis or a table of contents in a bundle: made of the logs beside it
         elif is_probe(head):
             self._open_probe(item)
         elif other := unknown_packer(head):

@@ -1,0 +1,158 @@
+"""The bundle as it leaves: nothing planted comes through, and what it is for still works."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from doctor.api import Request, analyze_request
+from doctor.redact import Redactor
+from doctor.report.formats import FORMATS, render
+
+from .planted import KINDS, planted, private_key
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+FAILURE = "GGML_ASSERT(n < 3) failed"
+
+
+def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from doctor.cli import main; main()", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def texts(bundle: Path) -> dict[str, str]:
+    raw = zstandard.ZstdDecompressor().stream_reader(bundle.read_bytes()).read()
+    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        return {info.name: archive.extractfile(info).read().decode() for info in archive.getmembers()}  # type: ignore[union-attr]
+
+
+def log_with(lines: list[str]) -> str:
+    return (
+        "".join(f"error: {line}\n" if number % 2 else f"{line}\n" for number, line in enumerate(lines)) + FAILURE + "\n"
+    )
+
+
+def test_three_hundred_secrets_of_forty_kinds() -> None:
+    assert len(KINDS) >= 40
+    secrets = planted(7)
+    assert len(secrets) >= 300
+    leaked = {kind for kind, secret, line in secrets if secret in Redactor().text(line)}
+    assert leaked == set()
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_no_secret_is_in_any_format(tmp_path: Path, name: str) -> None:
+    secrets = planted(1, seed=11)
+    block, middle = private_key(3)
+    (tmp_path / "server.log").write_text(log_with([line for _, _, line in secrets]) + block + "\n")
+    (tmp_path / "ollama.env").write_text("".join(f"{line}\n" for kind, _, line in secrets if "variable" in kind))
+    text = render(analyze_request(Request(paths=[str(tmp_path)])), name, verbose=2)
+    assert [kind for kind, secret, _ in secrets if secret in text] == []
+    assert middle not in text
+
+
+def test_no_secret_is_in_the_bundle_nor_in_what_it_shows(tmp_path: Path) -> None:
+    secrets = planted(2, seed=13)
+    block, middle = private_key(5)
+    log = tmp_path / "server.log"
+    log.write_text(log_with([line for _, _, line in secrets]) + block + "\nprompt: 'what does my doctor say of me'\n")
+    shown = run("bundle", "--show", log, HF_TOKEN=secrets[0][1])
+    assert shown.returncode == 0, shown.stderr
+    assert "secrets" in shown.stdout
+    assert not list(tmp_path.glob("*.zst"))
+    made = run("bundle", "-o", tmp_path / "b.tar.zst", log, HF_TOKEN=secrets[0][1])
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "b.tar.zst").stat().st_mode & 0o077 == 0
+    members = texts(tmp_path / "b.tar.zst")
+    everything = "\n".join([shown.stdout, made.stdout, made.stderr, *members, *members.values()])
+    assert [kind for kind, secret, _ in secrets if secret in everything] == []
+    assert middle not in everything
+    assert "my doctor" not in everything
+    manifest = json.loads(members["llmdoctor-bundle/manifest.json"])
+    assert manifest["schema"] == "llmdoctor/bundle/1"
+    assert manifest["replaced"]["secrets"] >= len(secrets)
+    listed = {f"llmdoctor-bundle/{entry['name']}" for entry in manifest["entries"]}
+    assert listed == set(members) - {"llmdoctor-bundle/manifest.json"}
+
+
+def test_a_bundle_is_judged_like_the_logs_in_it(tmp_path: Path) -> None:
+    case = FIXTURES / "llama-box" / "view-abort"
+    made = run("bundle", "-o", tmp_path / "b.tar.zst", case)
+    assert made.returncode == 0, made.stderr
+
+    def causes(path: Path) -> list[str]:
+        document = analyze_request(Request(paths=[str(path)]))
+        return [finding.rule_id for finding in document.findings if finding.role == "root_cause"]
+
+    assert causes(tmp_path / "b.tar.zst") == causes(case) != []
+
+
+def test_of_a_long_log_whole_runs_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    start = (FIXTURES / "llama-box" / "view-abort" / "serve-42.log").read_text()
+    log.write_text("old line of an old run\n" * 60_000 + start)
+    run("bundle", "--megabytes", "1", "-o", tmp_path / "b.tar.zst", log)
+    (text,) = [text for name, text in texts(tmp_path / "b.tar.zst").items() if "server.log" in name]
+    assert "old run" not in text
+    assert len(text.splitlines()) > len(start.splitlines()) - 5
+
+
+def test_healthy_logs_lose_nothing_as_secrets() -> None:
+    """The false-positive rate: pieces that were taken for secrets in logs that hold none."""
+    lines, wrong = 0, []
+    for path in (FIXTURES / "healthy").rglob("*.log"):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            lines += 1
+            if "<secret-" in Redactor().text(line):
+                wrong.append(line)
+    assert lines > 1000
+    assert wrong == []
+
+
+def test_a_hostile_bundle_is_read_within_bounds(tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as archive:
+        for name, kind in (("../../escape.log", tarfile.REGTYPE), ("dev", tarfile.CHRTYPE), ("link", tarfile.SYMTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            content = FAILURE.encode() if kind == tarfile.REGTYPE else b""
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        bomb = tarfile.TarInfo("bomb.log")
+        bomb.size = 600 * 1024 * 1024
+        archive.addfile(bomb, _Zeros(bomb.size))
+    packed = tmp_path / "b.tar.zst"
+    packed.write_bytes(zstandard.ZstdCompressor().compress(raw.getvalue()))
+    document = analyze_request(Request(paths=[str(packed)]))
+    assert not (tmp_path.parent / "escape.log").exists()
+    assert all("passwd" not in source.path for source in document.sources)
+    messages = " ".join(problem.message for problem in document.problems)
+    assert "links, devices or sparse files" in messages
+    assert "expands to more than" in messages
+
+
+class _Zeros(io.RawIOBase):
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        count = min(self._left, size if size >= 0 else self._left)
+        self._left -= count
+        return b"\n" * count
