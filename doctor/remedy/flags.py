@@ -205,8 +205,7 @@ def _take_out(workload: Workload, command: Command, arg: Arg, count: int, files:
         raise CannotEditError
     if first.form == "item":
         return [without_lines(file, place.start, place.end) for place in places]
-    between = file.text[first.end : last.start] if count > 1 else ""
-    if not _BETWEEN.fullmatch(between):
+    if count > 1 and (last.start < first.end or not _BETWEEN.fullmatch(file.text, first.end, last.start)):
         raise CannotEditError  # the value stands elsewhere
     if first.form == "flow":
         before = re.compile(r",\s*$").search(file.text[: first.start])

@@ -490,3 +490,8 @@ def test_whatever_is_asked_what_is_shown_holds(files: dict[str, str], actions: l
     declared = read_deployments(after.files.values(), PROGRAMS)
     assert declared.troubles == []
     assert len(declared.workloads) == len(read_deployments(before.files.values(), PROGRAMS).workloads)
+
+
+def test_a_flag_whose_value_stands_in_a_variable_before_it_is_not_taken_out_by_halves() -> None:
+    before = deployment(SCRIPT)
+    assert before.diff(before.apply([{"kind": "remove_flag", "flag": "-c"}])) is None
