@@ -9,12 +9,18 @@ Headers are written by PyPI ``gguf``; the data is a hole in the file (zeros), be
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from doctor.memory.ggml import BLOCKS
+from doctor.model.architecture import facts_of
+from doctor.model.document import Model, Tensor
+
+ALIGNMENT = 32
 Shape = tuple[int, ...]
 Tensors = Iterator[tuple[str, Shape]]
 
@@ -279,8 +285,9 @@ SPECS = {
         "DeepSeek-V2 Lite", "deepseek2", 3, 2048, 102400, latent,
         _heads(16, 1, 10944)
         | _moe(64, 6, 1408, expert_shared_count=2, leading_dense_block_count=1, expert_weights_scale=1.0)
-        | {"attention.kv_lora_rank": 512, "attention.q_lora_rank": 1536, "attention.key_length": 576, "attention.value_length": 512,
-           "attention.key_length_mla": 192, "attention.value_length_mla": 128, "rope.dimension_count": 64},
+        | {"attention.kv_lora_rank": 512, "attention.q_lora_rank": 1536, "attention.key_length": 576,
+           "attention.value_length": 512, "attention.key_length_mla": 192, "attention.value_length_mla": 128,
+           "rope.dimension_count": 64},
         "Q8_0",
     ),
     "deepseek-v3": Spec(
@@ -326,44 +333,64 @@ SPECS = {
 }  # fmt: skip
 
 
+def metadata(spec: Spec) -> dict[str, Any]:
+    """The header's metadata but for the vocabulary."""
+    found = {"general.architecture": spec.arch, "general.name": f"like {spec.like}"}
+    found |= {f"{spec.arch}.block_count": spec.layers, f"{spec.arch}.embedding_length": spec.embd}
+    found[f"{spec.arch}.vocab_size"] = spec.vocab
+    return found | {f"{spec.arch}.{key}": value for key, value in spec.keys.items()}
+
+
+def listed(spec: Spec) -> list[Tensor]:
+    """The tensors as they lie in the file."""
+    found, at = [], 0
+    for name, shape in [*common(spec), *spec.tensors(spec)]:
+        kind = _type(spec, name, shape)
+        count, block = BLOCKS[kind]
+        size = math.prod(shape) // count * block
+        found.append(Tensor(name, kind, shape, size, at))
+        at += -(-size // ALIGNMENT) * ALIGNMENT
+    return found
+
+
+def model(spec: Spec) -> Model:
+    """What reading the file gives, without a file."""
+    tensors = listed(spec)
+    return Model(f"{spec.arch}.gguf", "gguf", facts_of(metadata(spec), tensors), tuple(tensors))
+
+
 def write(spec: Spec, path: Path, *, random: bool = False) -> Path:
     """Writes the file; the data is a hole unless ``random``."""
     import gguf
+    import numpy
 
     writer = gguf.GGUFWriter(path, spec.arch)
-    writer.add_name(f"like {spec.like}")
-    writer.add_block_count(spec.layers)
-    writer.add_embedding_length(spec.embd)
-    writer.add_vocab_size(spec.vocab)
-    for key, value in spec.keys.items():
-        name = f"{spec.arch}.{key}"
+    for name, value in metadata(spec).items():
+        if name == "general.architecture":
+            continue
         if isinstance(value, list):
             writer.add_array(name, value)
+        elif isinstance(value, str):
+            writer.add_string(name, value)
         elif isinstance(value, float):
             writer.add_float32(name, value)
         else:
             writer.add_uint32(name, value)
     _vocabulary(writer, spec.vocab)
-    size = 0
-    for tensor, shape in [*common(spec), *spec.tensors(spec)]:
-        kind = _type(spec, tensor, shape)
-        count, block = gguf.GGML_QUANT_SIZES[kind]
-        elements = 1
-        for side in shape:
-            elements *= side
-        data = elements // count * block
-        # Written by dimensions as numpy has them, the row last, in bytes for block formats.
-        sides = (*reversed(shape[1:]), shape[0] // count * block)
-        import numpy
-
-        writer.add_tensor_info(tensor, sides, numpy.dtype(numpy.uint8), data, raw_dtype=kind)
-        size += -(-data // 32) * 32
+    tensors = listed(spec)
+    for tensor in tensors:
+        # Sides as numpy has them, the row last and in bytes.
+        count, block = BLOCKS[tensor.type]
+        sides = (*reversed(tensor.shape[1:]), tensor.shape[0] // count * block)
+        kind = gguf.GGMLQuantizationType[tensor.type.upper()]
+        writer.add_tensor_info(tensor.name, sides, numpy.dtype(numpy.uint8), tensor.bytes, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     writer.close()
+    size = tensors[-1].offset + tensors[-1].bytes
     with path.open("r+b") as file:
-        start = -(-file.seek(0, os.SEEK_END) // 32) * 32
+        start = -(-file.seek(0, os.SEEK_END) // ALIGNMENT) * ALIGNMENT
         file.truncate(start + size)
         if random:
             file.seek(start)
@@ -381,20 +408,18 @@ def common(spec: Spec) -> Tensors:
         yield "output.weight", (spec.embd, spec.vocab)
 
 
-def _type(spec: Spec, tensor: str, shape: Shape) -> Any:
-    import gguf
-
-    kinds = gguf.GGMLQuantizationType
+def _type(spec: Spec, tensor: str, shape: Shape) -> str:
+    """ggml's name, lower case: the model's own for matrices of whole blocks, 32 bits for what is small."""
     for end, kind in spec.exact.items():
         if tensor.endswith(end):
-            return kinds[kind]
+            return kind.lower()
     small = len(shape) == 1 or not tensor.endswith(".weight")
     if small or any(part in tensor for part in ("ssm_conv1d", "ssm_norm", "ffn_gate_inp", "shortconv.conv")):
-        return kinds.F32
+        return "f32"
     if spec.type == "MXFP4" and "exps" not in tensor:
-        return kinds.Q8_0
-    count = gguf.GGML_QUANT_SIZES[kinds[spec.type]][0]
-    return kinds[spec.type] if shape[0] % count == 0 else kinds.Q8_0 if shape[0] % 32 == 0 else kinds.F16
+        return "q8_0"
+    kind = spec.type.lower()
+    return kind if shape[0] % BLOCKS[kind][0] == 0 else "q8_0" if shape[0] % 32 == 0 else "f16"
 
 
 def _vocabulary(writer: Any, size: int) -> None:

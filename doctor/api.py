@@ -45,6 +45,7 @@ class Request:
         since, until: a period, as typed (``2h``, ``2026-11-20 09:00``).
         workers: threads for scanning; None: all cores.
         live: ask this machine; probe: what it said when it was asked before.
+        model: the model that ran, for what its header says.
     """
 
     paths: Sequence[str] = ()
@@ -61,6 +62,7 @@ class Request:
     progress: Progress | None = None
     live: bool = False
     probe: Probe | None = None
+    model: str | None = None
 
 
 def analyze(
@@ -72,6 +74,7 @@ def analyze(
     exit: str | int | None = None,
     run: str = "last",
     rules: Iterable[str | Path] = (),
+    model: str | Path | None = None,
 ) -> Diagnosis:
     """Diagnoses logs, environment files and saved command output together.
 
@@ -83,6 +86,7 @@ def analyze(
         exit: exit status or signal of the engine.
         run: ``last`` (each service's last run), ``all``, or a run's number.
         rules: further rule folders.
+        model: the model that ran: a GGUF file or a Hugging Face folder, of which the headers are read.
 
     Raises:
         UsageProblem: no input could be opened, or a named rule folder does not load.
@@ -96,6 +100,7 @@ def analyze(
             exit=None if exit is None else str(exit),
             run=run,
             rule_folders=[str(path) for path in rules],
+            model=None if model is None else str(model),
         )
     )
 
@@ -117,6 +122,7 @@ def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosi
         progress=request.progress,
         live=request.live,
         probe=request.probe,
+        model=request.model,
     )
     intake.given.exit_status, intake.given.exit_signal = ended
     intake.problems[:0] = mistakes
@@ -187,8 +193,7 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
 
     timeline = build_timeline(intake.scanned, book)
     facts_of, node_facts = assemble(timeline, intake.given, book)
-    for subject, message in intake.given.troubles:
-        hint = "name the log after its service, or give --command"
+    for subject, message, hint in intake.given.troubles:
         intake.trouble("facts", subject, message, hint)
     incidents = build_incidents(timeline, which)
     judged = main_runs(timeline, incidents)

@@ -67,6 +67,7 @@ def take_in(
     progress: Progress | None = None,
     live: bool = False,
     probe: Probe | None = None,
+    model: str | None = None,
 ) -> Intake:
     """Reads and scans all inputs; what can't be read is a problem, the rest goes on.
 
@@ -74,6 +75,7 @@ def take_in(
         services: services whose logs the platform's own command prints.
         period: of logs, only what happened in it counts.
         live, probe: this machine is asked, or was.
+        model: the model that ran: a file or folder of which the headers are read.
 
     Raises:
         UsageProblem: nothing could be opened, or the command line can't be read.
@@ -96,6 +98,8 @@ def take_in(
         intake.trouble("read", subject, message, hint)
     for path, size in collection.model_files:
         intake.given.records.append(Record("file", {"path": path, "bytes": size}, Origin(path)))
+    if model or collection.model_files:
+        _take_model(model, [path for path, _ in collection.model_files], intake)
     if command:
         _take_command(command, intake.given)
     sources: list[tuple[Source, str | None]] = [(source, None) for source in collection.sources]
@@ -113,6 +117,30 @@ def take_in(
     if intake.config:
         _take_config(intake, book, {source.path for source, kind in sources if kind == "env"})
     return intake
+
+
+def _take_model(named: str | None, lying_by: Sequence[str], intake: Intake) -> None:
+    """What a model's own header says of it; what the engine printed wins.
+
+    Of model files that lie among the logs a header is read only if there is one model: nothing tells which one ran.
+    """
+    from doctor.model.read import read_model, single_model
+
+    path = named or single_model(lying_by)
+    if path is None:
+        return
+    try:
+        model = read_model(path)
+    except UsageProblem as problem:
+        if named:
+            raise
+        intake.trouble("model", path, problem.message, problem.hint or "")
+        return
+    for fact in model.as_facts():
+        intake.given.facts.append(replace(fact, origin=replace(fact.origin, layer=Layer.FILE)))
+    intake.given.records += [record for record in model.as_records() if record.get("path") not in lying_by]
+    for message in model.problems:
+        intake.trouble("model", path, message)
 
 
 def _take_source(

@@ -27,7 +27,7 @@ class Given:
 
     Attributes:
         workloads: what configuration files deploy; ``chosen``: those that a run is of, by its id.
-        troubles: subject and message of what could not be told.
+        troubles: subject, message and hint of what could not be told.
         node_of: by path, the machine that a source is from. What is of none in particular informs all runs.
     """
 
@@ -39,7 +39,7 @@ class Given:
     exit_signal: str | None = None
     workloads: list[Workload] = field(default_factory=list)
     chosen: dict[str, list[Workload]] = field(default_factory=dict)
-    troubles: list[tuple[str, str]] = field(default_factory=list)
+    troubles: list[tuple[str, str, str]] = field(default_factory=list)
     node_of: dict[str, str] = field(default_factory=dict)
 
     def concerns(self, path: str, node: str) -> bool:
@@ -66,6 +66,7 @@ def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str
         sets[run.id] = facts
         _engine_facts(run, facts)
         _dialect_facts(run.observations, facts, book)
+        _forget_another_model(run, facts, given)
     for run in main_runs(timeline):
         facts = sets[run.id]
         options = options_of(run, book)
@@ -80,6 +81,26 @@ def assemble(timeline: Timeline, given: Given, book: RuleBook) -> tuple[dict[str
     for env in given.env_files:
         _env_facts(env, (), nodes[given.node_of.get(env.path, UNPLACED)])
     return sets, nodes
+
+
+def _forget_another_model(run: Run, facts: FactSet, given: Given) -> None:
+    """A model file that is not the one which ran says nothing of this run: the log itself tells."""
+    told = {fact.name: fact for fact in given.facts if fact.name.startswith("model.")}
+    own = {
+        name: facts.layers(name)[-1].value
+        for name in ("model.arch", "model.layers", "model.embd")
+        if facts.layers(name)
+    }
+    if any(name in told and str(told[name].value) != str(value) for name, value in own.items()):
+        facts.absent |= {name for name in told if not facts.layers(name)}
+        path = next(iter(told.values())).origin.path
+        given.troubles.append(
+            (
+                path,
+                f"not the model that {run.path} is about: what its header says does not count",
+                "name the model that ran",
+            )
+        )
 
 
 def _node_sets(timeline: Timeline, given: Given) -> dict[str, FactSet]:
@@ -191,7 +212,7 @@ def _workload_facts(run: Run, given: Given, options: Sequence[KnownOption], fact
     chosen, trouble = choose(near, engines, book.programs(), run.path, facts.value, options)
     given.chosen[run.id] = chosen
     if trouble:
-        given.troubles.append((run.path, trouble))
+        given.troubles.append((run.path, trouble, "name the log after its service, or give --command"))
     for workload in chosen:
         found, absent = settings_in(workload, options)
         for fact in found:

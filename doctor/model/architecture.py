@@ -1,6 +1,6 @@
-"""Metadata under GGUF's keys -> the ``model.*`` facts, by the rules that llama.cpp loads a model by.
+"""Metadata under GGUF's keys -> the ``model.*`` facts, by llama.cpp's own rules for loading.
 
-Source: ``load_hparams`` in llama.cpp's src/llama-model.cpp, ``load_arch_hparams`` in src/models/*.cpp, ``create_memory``
+Source: ``load_hparams`` in llama.cpp's src/llama-model.cpp, ``load_arch_hparams`` in src/models, ``create_memory``
 for which layers own which cache, ``n_embd_r`` and ``n_embd_s`` in src/llama-hparams.cpp (commit 0c1e57098).
 """
 

@@ -94,7 +94,7 @@ def read_header(path: str | Path) -> Header:
     name = str(path)
     with _opened(name) as (descriptor, size):
         window = _Window(descriptor, size, name)
-        magic = window.take(4)
+        magic = window.take(min(4, size))
         if magic != MAGIC:
             raise UsageProblem(f"not a GGUF file: {_what(magic)}", subject=name, hint=_HINT)
         header = Header(name, 0, False, file_bytes=size)

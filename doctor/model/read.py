@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ def read_model(path: str | Path) -> Model:
     if place.suffix == ".safetensors":
         return _folder(place.parent)
     return _json(place)
+
+
+def single_model(paths: Sequence[str]) -> str | None:
+    """The GGUF file to read if these files are one model (its splits count as one); vision projectors are none."""
+    names = [path for path in paths if path.lower().endswith(".gguf") and "mmproj" not in Path(path).name.lower()]
+    models = {_SPLIT.sub("", path): path for path in reversed(names)}
+    found = list(models.values())
+    return found[0] if len(found) == 1 and Path(found[0]).is_file() else None
 
 
 def _folder(folder: Path) -> Model:

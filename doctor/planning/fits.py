@@ -60,7 +60,7 @@ def shortage(layout: Layout) -> int:
 
 
 def largest_context(case: Case, settings: Settings) -> int:
-    """Tokens over all slots, a multiple of the cache's padding, at most what the model was trained for; 0 if none fits."""
+    """Tokens over all slots: a multiple of the padding, at most what the model was trained for; 0 if none fits."""
     shape = settings.shape
     trained = case.model.context_train or shape.context
     limit = pad(max(trained * (1 if shape.unified else shape.slots), shape.step), shape.step)
