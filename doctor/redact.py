@@ -49,6 +49,72 @@ _SECRET = re.compile(
     """,
     re.X,
 )
+# In lower case; a line without any of these holds none of the above. Most lines of a log are done with here.
+_HINTS = (
+    *(
+        "hf_",
+        "api_org_",
+        "sk-",
+        "sk_",
+        "rk_",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "gl",
+        "xox",
+        "xapp-",
+    ),
+    *(
+        "nvapi-",
+        "gsk_",
+        "r8_",
+        "pplx-",
+        "xai-",
+        "csk-",
+        "fw_",
+        "tgp_",
+        "lin_api_",
+        "sbp_",
+        "dop_",
+        "doo_",
+        "dckr_",
+        "npm_",
+    ),
+    *(
+        "pypi-",
+        "tskey-",
+        "hvs.",
+        "hvb.",
+        "sg.",
+        "akia",
+        "asia",
+        "agpa",
+        "aroa",
+        "aiza",
+        "ya29.",
+        "gocspx-",
+        "eyj",
+        ":aa",
+    ),
+    *(
+        "bearer",
+        "authorization",
+        "api-key",
+        "api_key",
+        "apikey",
+        "private-token",
+        "cookie",
+        "x-auth",
+        "x-goog",
+        "x-amz",
+    ),
+    *("x-vault", "token", "password", "passwd", "passphrase", "secret", "credential", "accesskey", "access_key"),
+    *("accountkey", "account_key", "key-data", "auth", "://", "sig=", "signature=", "key=", "private key"),
+)
+_LINE_END = re.compile(r"(\r?\n)")
 _HARMLESS = re.compile(r"(?i)none|null|true|false|unset|<.*>|\*+|[*x.]{3,}|not[ _]?set|\d{1,9}|\$\{?\w+\}?")
 
 
@@ -60,7 +126,17 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
-        return _SECRET.sub(self._replace, text) if len(text) > 5 else text
+        if len(text) < 6:
+            return text
+        if "\n" not in text:
+            return self._line(text)
+        if "PRIVATE KEY-----" in text:  # a key is a block of lines
+            text = _SECRET.sub(self._replace, text)
+        return "".join(map(self._line, _LINE_END.split(text)))
+
+    def _line(self, line: str) -> str:
+        lowered = line.lower()
+        return _SECRET.sub(self._replace, line) if any(hint in lowered for hint in _HINTS) else line
 
     def _replace(self, found: re.Match[str]) -> str:
         group = found.lastgroup

@@ -41,6 +41,9 @@ _SERIAL = re.compile(
     r"(?i)(?P<key>serial(?: number)?(?: \(system\))?[\"']?\s?[:=>]\s?[\"']?)(?P<value>[A-Za-z0-9]{6,})"
 )
 _HOME = re.compile(r"(?:/home/|/Users/|/var/home/|[A-Z]:\\+Users\\+)(?P<user>[^\s/\\:'\",;<>()]{1,64})")
+_MASKABLE = re.compile(
+    r"\d\.\d+\.\d+\.\d|@|/home/|Users|[0-9A-Fa-f]:[0-9A-Fa-f]{0,4}:"
+)  # what Mask may have to do with
 _ID = re.compile(r"\b[ug]id=\d+\((?P<user>[^)]{1,64})\)")
 
 
@@ -94,7 +97,8 @@ class Cleaner:
         text = _MAC.sub(lambda found: self._token("mac", found[0]), text)
         text = _SERIAL.sub(lambda found: found["key"] + self._token("serial", found["value"]), text)
         text = self._names(text)
-        return self._counted("addresses and mail", self.mask.text(text), text, "<ip-", "<mail-")
+        masked = "\n".join(self.mask.text(line) if _MASKABLE.search(line) else line for line in text.split("\n"))
+        return self._counted("addresses and mail", masked, text, "<ip-", "<mail-")
 
     def _names(self, text: str) -> str:
         if not self.names:

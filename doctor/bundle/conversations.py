@@ -26,6 +26,10 @@ _SAID = re.compile(
     """,
     re.X | re.I | re.M,
 )
+_HINTS = (
+    *("prompt", "content", "message", "reasoning", "text", "query", "generated", "completion", "response", "request"),
+    *("delta", "input", "output", "arguments", "suffix", "instruction", "token_ids", "tokens", "embd_inp", "_ids"),
+)
 _SHORTEST = 12  # a shorter text is a word of a setting: response="ok", text='json'
 
 
@@ -41,7 +45,11 @@ def without_conversations(text: str) -> tuple[str, int]:
         cut += 1
         return f"{key}<cut: {len(said)} characters>"
 
-    return _SAID.sub(replace, text), cut
+    def cleaned(line: str) -> str:
+        lowered = line.lower()
+        return _SAID.sub(replace, line) if any(hint in lowered for hint in _HINTS) else line
+
+    return "\n".join(map(cleaned, text.split("\n"))), cut
 
 
 _PAIRS = (("key", "text"), ("tokens", "numbers"), ("body", "rest"))
