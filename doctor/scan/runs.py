@@ -138,12 +138,16 @@ class Timeline:
 def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline:
     """Splits every log into runs and hands each hit to the run that its line belongs to."""
     timeline = Timeline()
+    sources = list(sources)
+    logless = all(source.kind != "log" for source in sources)
     for source in sources:
         observations = [
             Observation(source.index, source.path, hit.key, hit.line, hit.captures, source.node)
             for hit in source.scan.hits
         ]
-        if source.kind != "log" or _only_context(observations, book):
+        # Where there is no log, a list of processes is the trace of a service: its command line is there.
+        traced = logless and any(_speaks(observations, book, wrapper=wrapper) for wrapper in (True, False))
+        if not (source.kind == "log" or traced) or _only_context(observations, book):
             timeline.context += observations
             continue
         runs = _split(source, observations, book)
