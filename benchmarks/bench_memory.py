@@ -1,20 +1,21 @@
 """Compares the plan with what llama.cpp printed in the runs of ``memory_runs.py``, buffer kind by buffer kind.
 
-    python benchmarks/bench_memory.py            # the table
-    python benchmarks/bench_memory.py --write    # and into docs/memory.md
+python benchmarks/bench_memory.py            # the table
+python benchmarks/bench_memory.py --write    # and into docs/memory.md
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelgen import SPECS, model
 
-from doctor.facts.config.argv import parse_command, settings_of as options_in
+from doctor.facts.config.argv import parse_command
+from doctor.facts.config.argv import settings_of as options_in
 from doctor.facts.options import KnownOption
 from doctor.memory.model import HyperParameters
 from doctor.memory.values import Values
@@ -111,7 +112,7 @@ def table(record: dict[str, Any]) -> str:
     worst = {"weights": 0.0, "kv": 0.0, "total": 0.0}
     within = count = 0
     for entry in record["runs"]:
-        if entry.get("failed") or not entry["buffers"]:
+        if not any(kind in {"KV", "RS"} for _, kind, _ in entry["buffers"]):
             continue
         found = compare(entry)
         kv = found.error("kv") + found.error("state")

@@ -109,12 +109,13 @@ def record(engine: Path, models: Path, names: list[str]) -> list[dict[str, Any]]
             continue
         with workers(engine, 2 if "-ts" in arguments else 1) as endpoints:
             result = run(engine, models / f"{name}.gguf", [*arguments, "--rpc", ",".join(endpoints)])
-            labels = {f"RPC{index}[{endpoint}]": f"RPC{index}" for index, endpoint in enumerate(endpoints)}
-            for buffer in result["buffers"]:
-                buffer[0] = labels.get(buffer[0], buffer[0])
+            labels = [f"RPC{index}" for index in range(len(endpoints))]
+            for buffer in result["buffers"]:  # RPC0[127.0.0.1:50052]: the endpoint tells the worker
+                found_at = next((i for i, endpoint in enumerate(endpoints) if f"[{endpoint}]" in buffer[0]), None)
+                buffer[0] = buffer[0] if found_at is None else labels[found_at]
             result |= {"arguments": arguments}
             print(name, *arguments, "->", result.get("failed") or len(result["buffers"]), flush=True)
-            found.append({"model": name, "devices": list(labels.values()), **result})
+            found.append({"model": name, "devices": labels, **result})
     return found
 
 

@@ -94,10 +94,28 @@ def dense(spec: Spec) -> Tensors:
     for layer in range(spec.layers):
         kv = spec.key("attention.head_count_kv")
         norm = spec.arch in {"qwen3", "gemma3"}
-        yield from attention(spec, layer, kv, q_norm=norm, post=spec.arch == "gemma3")
+        yield from attention(spec, layer, kv, q_norm=norm, post=spec.arch.startswith("gemma"))
         yield from feed_forward(spec, layer, spec.key("feed_forward_length"))
-        if spec.arch == "gemma3":
+        if spec.arch.startswith("gemma"):
             yield f"blk.{layer}.post_ffw_norm.weight", (spec.embd,)
+
+
+def cohere(spec: Spec) -> Tensors:
+    for layer in range(spec.layers):
+        yield from attention(spec, layer, spec.key("attention.head_count_kv"))
+        for name, shape in feed_forward(spec, layer, spec.key("feed_forward_length")):
+            if "norm" not in name:
+                yield name, shape
+
+
+def biased(spec: Spec) -> Tensors:
+    size = spec.embd // spec.key("attention.head_count")
+    for layer in range(spec.layers):
+        kv = spec.key("attention.head_count_kv")
+        yield from attention(spec, layer, kv)
+        for name, width in (("q", spec.embd), ("k", kv * size), ("v", kv * size)):
+            yield f"blk.{layer}.attn_{name}.bias", (width,)
+        yield from feed_forward(spec, layer, spec.key("feed_forward_length"))
 
 
 def mixture(spec: Spec) -> Tensors:
@@ -325,12 +343,29 @@ SPECS = {
         | {"ssm.conv_kernel": 4, "ssm.inner_size": 4096, "ssm.state_size": 128, "ssm.time_step_rank": 32,
            "ssm.group_count": 16},
     ),
+    "qwen2-14b": Spec("Qwen2.5 14B", "qwen2", 4, 5120, 152064, biased, _heads(40, 8, 13824), "Q5_K"),
+    "mixtral-8x7b": Spec(
+        "Mixtral 8x7B", "llama", 2, 4096, 32000, mixture, _heads(32, 8, 14336, 128) | _moe(8, 2, 14336), "Q3_K"
+    ),
+    "gemma2-9b": Spec(
+        "Gemma 2 9B", "gemma2", 6, 3584, 256000, dense,
+        _heads(16, 8, 14336, 256, attention__sliding_window=4096), "Q8_0", tied=True,
+    ),
+    "command-r7b": Spec(
+        "Command R7B", "cohere2", 4, 4096, 256000, cohere,
+        _heads(32, 8, 14336, 128, attention__sliding_window=4096, logit_scale=0.25,
+               attention__layer_norm_epsilon=1e-5), tied=True,
+    ),
     "lfm2": Spec(
         "LFM2 1.2B", "lfm2", 8, 2048, 65536, lfm2,
         _heads(32, [0, 0, 8, 0, 0, 8, 0, 8], 8192) | {"shortconv.l_cache": 3},
         "Q4_K", tied=True, output_norm="token_embd_norm.weight",
     ),
 }  # fmt: skip
+
+
+HELD_OUT = ("qwen2-14b", "mixtral-8x7b", "gemma2-9b", "command-r7b")
+"""Not looked at while the sums of the compute buffer were fitted."""
 
 
 def metadata(spec: Spec) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class HyperParameters:
         attention_layers: which layers own a KV cache, where a header says so; it wins over ``attention_every`` and
             ``layers_with_cache``. ``window_layers`` likewise wins over ``window_pattern``.
         recurrent_layers: which layers keep a recurrent state; ``state_layer``: its bytes in one layer for one sequence.
+        state_inner, state_size: widths of a recurrent block of Mamba's kind; 0 for other models.
         index_width: numbers a token of the index cache of sparse attention (DeepSeek-V3.2), beside K.
         layers_drafting: layers at the end that predict further tokens; not loaded, but counted by ``--n-gpu-layers``.
         expert_ff: width of one routed expert; ``dense_layers``: leading layers of a mixture that have no experts.
@@ -103,6 +104,8 @@ class HyperParameters:
     window_layers: tuple[int, ...] | None = None
     recurrent_layers: tuple[int, ...] | None = None
     state_layer: int = 0
+    state_inner: int = 0
+    state_size: int = 0
     index_width: int = 0
     layers_drafting: int = 0
     file_size: int | None = None
@@ -149,6 +152,8 @@ class HyperParameters:
             window_layers=_flags(values, "swa_layers", layers),
             recurrent_layers=_flags(values, "recurrent_layers", layers),
             state_layer=values.integer("model.state_layer") or 0,
+            state_inner=values.integer("model.state_inner") or 0,
+            state_size=values.integer("model.state_size") or 0,
             index_width=values.integer("model.index_width") or 0,
             layers_drafting=values.integer("model.layers_drafting") or 0,
             file_size=values.integer("model.file_size"),

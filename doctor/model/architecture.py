@@ -20,6 +20,7 @@ _BY_INTERVAL = {"qwen3next", "qwen35", "qwen35moe", "minimax-01"}
 _BY_KV_HEADS = {
     "jamba", "granitehybrid", "plamo2", "lfm2", "lfm2moe", "kimi-linear", "kimi-k3", "bailingmoe3",
 }  # fmt: skip
+_MAMBA = {"mamba", "jamba"}
 _NO_CACHE = {
     "bert", "jina-bert-v2", "jina-bert-v3", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert", "modern-bert",
     "gemma-embedding", "dream", "llada", "llada-moe", "rnd1", "wavtokenizer-dec",
@@ -140,6 +141,9 @@ def _layers(data: Metadata) -> dict[str, Any]:
     if recurrent is not None:
         facts["model.recurrent_layers"] = [int(flag) for flag in recurrent]
         facts["model.state_layer"] = _state(data, heads[0] if heads else 0)
+        if data.arch in _MAMBA:
+            facts["model.state_inner"] = data.number(".ssm.inner_size")
+            facts["model.state_size"] = data.number(".ssm.state_size")
     return facts | _attention(data, layers, heads, heads_kv, recurrent)
 
 

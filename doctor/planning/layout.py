@@ -30,6 +30,8 @@ _FIRST_LAYER = ("per_layer_model_proj.", "per_layer_proj_norm.")
 _AVX2 = {"q4_0", "q4_k", "iq4_nl", "mxfp4"}
 _NEON = {"q4_0", "q4_k", "q5_k", "q6_k", "iq4_nl", "mxfp4", "q8_0"}
 _PATTERN_SECONDS = 1.0
+PIPELINE_COPIES = 4
+"""Copies of a batch's inputs where devices work on several batches at once (``GGML_SCHED_MAX_COPIES``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +145,22 @@ def add_context(layout: Layout, model: HyperParameters, settings: Settings, devi
     for index, place in enumerate(layout.places):
         _add(place, "kv", kv[index])
         _add(place, "state", state[index])
-    outputs = shape.slots
-    last = layout.layer_place[-1]
+    outputs, last = shape.slots, layout.layer_place[-1]
+    used = {index for index in layout.layer_place if index != host}
+    pipeline = len(used) > 1 and host not in layout.layer_place and not layout.experts[host]
+    copies = PIPELINE_COPIES if pipeline and settings.split_mode == "layer" and settings.kv_offload else 1
+    handed = host_compute_bytes(model, shape, copies) or 0
     for index, place in enumerate(layout.devices):
         if index in layout.layer_place:
-            compute = compute_bytes(model, shape, outputs if index == last else 0)
-            _add(place, "compute", compute or 0)
+            compute = compute_bytes(model, shape, outputs if index == last else 0) or 0
+            if index not in layout.layer_place[:-1]:
+                compute = 4 * outputs * ((model.vocab or 0) + (model.embd or 0))  # the output alone
+            _add(place, "compute", compute + (handed // 2 if copies > 1 and index == min(used) else 0))
             _add(place, "runtime", devices[index].runtime)
-    if host in layout.layer_place:
+    if host in layout.layer_place or layout.experts[host]:
         _add(layout.host, "compute", compute_bytes(model, shape, outputs if last == host else 0) or 0)
     else:
-        _add(layout.host, "compute", host_compute_bytes(model, shape) or 0)
+        _add(layout.host, "compute", handed)
     _add(layout.host, "output", 4 * (model.vocab or 0) * shape.slots)
     shared = sum(place.need for place, device in zip(layout.devices, devices, strict=True) if device.shared)
     _add(layout.host, "held by the GPU", shared)
