@@ -72,6 +72,14 @@ class FindingView:
     node: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A cause with its change; ``also`` are findings of other runs with the same cause and the same change."""
+
+    view: FindingView
+    also: list[FindingView] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class RunView:
     run: RunEntry
@@ -100,7 +108,9 @@ def render_html(document: Diagnosis) -> str:
     return page.render(
         document=document,
         headline=outline.headline(document),
+        answers=_answers(mains),
         mains=mains,
+        outcomes=Counter(view.ended for view in runs if view.run.incident).most_common(6),
         others=[
             (title, [view for view in findings if view.finding.role == role])
             for role, title in outline.ROLE_TITLES.items()
@@ -240,6 +250,19 @@ def _finding_views(document: Diagnosis) -> list[FindingView]:
     for view in views:
         view.follows = [by_id[name] for name in view.finding.explains if name in by_id]
     return views
+
+
+def _answers(mains: Sequence[FindingView]) -> list[Answer]:
+    """What is wrong, each once, however many machines it hit."""
+    found: dict[tuple[str, str], Answer] = {}
+    for view in mains:
+        remedies = view.finding.remedies
+        key = (view.finding.rule_id, remedies[0].title if remedies else "")
+        if key in found:
+            found[key].also.append(view)
+        else:
+            found[key] = Answer(view)
+    return list(found.values())
 
 
 def _characters(finding: Finding) -> int:
