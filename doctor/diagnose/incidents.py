@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doctor.read.nodes import same_machine
+from doctor.read.rotation import rotation
 
 if TYPE_CHECKING:
     from doctor.scan.runs import Observation, Run, Timeline
@@ -56,6 +57,7 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
     beside = _Beside(timeline, single=len(services) < 2)
     last_workers = _last_of_each(workers)
     for runs in services.values():
+        runs.sort(key=lambda run: rotation(run.path)[1])
         for judged in _choose(runs, which):
             parents = [run.parent for run in (judged, *last_workers) if run.parent]
             together = list({run.id: run for run in (judged, *parents, *last_workers)}.values())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctor.read.nodes import UNPLACED
 from doctor.read.prefix import relative_clock
+from doctor.read.rotation import rotation
 from doctor.scan.links import link
 from doctor.scan.tracebacks import Traceback, tracebacks
 from doctor.vocabulary.terms import Outcome
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from doctor.rulebook.book import RuleBook
     from doctor.scan.scanner import Line, Scan
 
-_ROTATION = re.compile(r"(?:[.-]\d{4}-?\d\d-?\d\d|\.\d{1,3}|\.log|\.txt|\.old|\.prev(?:ious)?)+$")
 _CLOCK_FALL_SECONDS = 1.0
 _ENVELOPE_CHARS = 240
 
@@ -112,7 +112,7 @@ class Run:
     @property
     def service(self) -> tuple[str, str, str]:
         """What it is a life of: node, log file (rotated names count as one), engine."""
-        return (self.node, _ROTATION.sub("", self.path), self.engine or "")
+        return (self.node, rotation(self.path)[0], self.engine or "")
 
 
 @dataclass(slots=True)
@@ -386,10 +386,10 @@ def _recognise(run: Run, book: RuleBook) -> None:
                 run.engines.append(item)
     if run.parent:
         run.versions = {**run.parent.versions, **run.versions}
-    _derive_versions(run, book)
+    derive_versions(run, book)
 
 
-def _derive_versions(run: Run, book: RuleBook) -> None:
+def derive_versions(run: Run, book: RuleBook) -> None:
     """A product's release says which engine release is inside (``rules/dialects/lineage.yaml``)."""
     from doctor.versions import Version
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from doctor.api import conclude
 from doctor.facts.config.argv import parse_command
 from doctor.intake import Intake
 from doctor.vocabulary.document import Diagnosis, Finding
 from doctor.vocabulary.facts import Layer, Origin
-from tests.helpers import book, diagnose, rule
+from tests.helpers import book, diagnose, rule, scanned
 
 START = "base engine 1.2\n"
 READY = START + "base: listening\n"
@@ -249,3 +250,15 @@ def test_one_broken_rule_does_not_take_the_others_down(tmp_path: Path, monkeypat
     document = conclude(intake, made)
     assert root(document).rule_id == "goes-boom"
     assert any("broken" in problem.subject for problem in document.problems) or "broken" not in roles(document)
+
+
+def test_of_rotated_logs_the_newest_has_the_last_run(tmp_path: Path) -> None:
+    made = book(tmp_path, rule("goes-boom"))
+    taken = Intake()
+    # In the order in which a folder lists them.
+    taken.scanned = scanned(made, READY, START + "boom at home\n")
+    for source, path in zip(taken.scanned, ("server.log", "server.log.1"), strict=True):
+        source.path = path
+    document = conclude(taken, made)
+    assert document.verdict == "healthy"
+    assert [entry.rule_id for entry in document.history] == ["goes-boom"]
