@@ -21,7 +21,9 @@ _LEAST_WIDTH, _MOST_WIDTH = 40, 110
 _WORD = re.compile(r"\S+")
 _BREAK = re.compile(r"[/,;:=&?_.)\]|-](?=\w)")  # where a word that is longer than a line may be broken
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
-_ASCII = str.maketrans({"▶": ">", "│": "|", "⋮": ":", "→": ">", "·": "-", "×": "x", "−": "-", "…": "...", "•": "-", "█": "#", "░": "."})
+_ASCII = str.maketrans(
+    {"▶": ">", "│": "|", "⋮": ":", "→": ">", "·": "-", "×": "x", "−": "-", "…": "...", "•": "-", "█": "#", "░": "."}
+)
 
 
 def clean(text: str) -> str:

@@ -175,7 +175,6 @@ class Collector:
         self._sampled = sampled
         self._context = context
         self._rare = self._database.searcher("rare")
-        self._has_dense = self._database.has_dense
 
     def take(self, block: Block, habits: Habits) -> BlockHits:
         lines = BlockLines(block, self._context)
@@ -186,7 +185,7 @@ class Collector:
             for start, stop in lines.pieces(PIECE_BYTES) if flooding else [(0, lines.size)]:
                 if not flooding or self._closer(data[start:stop], start, found, habits):
                     self._search(self._rare, lines, data, start, stop, found)
-            if self._has_dense:
+            if self._database.dense:
                 if whole or block.number < FULL_BLOCKS:
                     self._search(self._database.searcher("dense"), lines, data, 0, lines.size, found)
                 else:

@@ -49,8 +49,9 @@ class Database:
         self._thread = threading.local()
 
     @cached_property
-    def has_dense(self) -> bool:
-        return any(pattern.dense for pattern in self.patterns)
+    def dense(self) -> frozenset[int]:
+        """The numbers of the dense patterns."""
+        return frozenset(number for number, pattern in enumerate(self.patterns) if pattern.dense)
 
     def searcher(self, flavour: Flavour) -> Searcher:
         """This thread's searcher."""

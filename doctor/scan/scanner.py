@@ -145,8 +145,7 @@ class _Pass:
         self._context = context
         self._progress = progress
         self._matcher = Matcher(database)
-        dense = frozenset(number for number, pattern in enumerate(database.patterns) if pattern.dense)
-        self._merger = Merger(context, dense)
+        self._merger = Merger(context, database.dense)
         self._habits: list[Habits] = []
         self._done: dict[int, BlockHits] = {}
         self._next = 0
@@ -197,7 +196,7 @@ class _Pass:
         scan = Scan(
             lines=merger.newlines + (not whole),
             bytes=blocks.read,
-            sampled=self._sampled and self._database.has_dense,
+            sampled=self._sampled and bool(self._database.dense),
             first=tuple(merger.first),
             last=tuple(merger.last)[-EDGE_LINES:],
             ends_with_newline=blocks.last_byte == b"\n",
