@@ -31,12 +31,14 @@ class Writer:
     Attributes:
         derivations: how the computed ``memory.*`` facts of each run came about.
         names_nodes: the input holds several machines, so what is said names the one that it is about.
+        before: nothing has run yet: a rule's words about what is to come count.
     """
 
     ground: Ground
     deployments: dict[str, Deployment] = field(default_factory=dict)
     derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
     names_nodes: bool = False
+    before: bool = False
 
     def write(self, judged: Judged, number: int, incident: str) -> Finding:
         candidate = judged.candidate
@@ -52,8 +54,8 @@ class Writer:
             severity=rule.severity,
             confidence=judged.confidence,
             title=rule.title,
-            summary=self._render(candidate, card["summary"] or rule.title),
-            explanation=self._render(candidate, card["explanation"]),
+            summary=self._render(candidate, self._words(card, "summary") or rule.title),
+            explanation=self._render(candidate, self._words(card, "explanation")),
             evidence=evidence_lines(candidate),
             count=candidate.count,
             missing_facts=sorted(candidate.missing),
@@ -68,6 +70,10 @@ class Writer:
         if judged.recovered:
             finding.summary = f"{finding.summary} (the run recovered from it)"
         return finding
+
+    def _words(self, card: dict[str, Any], part: str) -> str:
+        own = card["check"] or {} if self.before else {}
+        return str(own.get(part) or card[part] or "")
 
     def _render(self, candidate: Candidate, template: str) -> str:
         from doctor.rulebook.prose import render

@@ -33,6 +33,7 @@ class Candidate:
         evidence: (signature, hit) in the order of the rule's signatures, primary first.
         steps_down: how far confidence is lowered by what is not known of engine and version.
         unseen_wrapper: the rule is about a product that may stand around the engine, but was not seen.
+        asked: the facts that it was decided by, in order.
         count: how often the primary signature was seen in that run.
     """
 
@@ -47,6 +48,7 @@ class Candidate:
     strengthened: bool = False
     count: int = 1
     conditions: int = 0
+    asked: Sequence[str] = ()
 
     @property
     def outside(self) -> bool:
@@ -212,7 +214,33 @@ def _try(rule: CompiledRule, at: tuple[str, Observation] | None, run: Run | None
         unseen_wrapper=_is_unseen(rule, run),
         strengthened=strong,
         conditions=_conditions(rule.match),
+        asked=tuple(scope.used),
     )
+
+
+def check_rule(rule: CompiledRule, run: Run, ground: Ground) -> Candidate | None:
+    """Whether the failure is to be expected of a run that is yet to be; None if it is not.
+
+    A rule about certain versions is not decided where the version is not known.
+    """
+    if rule.check is None:
+        return None
+    applies, steps = engine_applies(rule, run, ground)
+    if not applies:
+        return None
+    scope = RuleScope(rule, ground.book, ground.facts(run), given=rule.check["given"])
+    parts: list[Truth] = []
+    for text in rule.check["when"]:
+        value = scope.evaluate(text)
+        parts.append(value if isinstance(value, Unknown) else value is not ABSENT and bool(value))
+    if steps and any(entry["affected"] for entry in rule.engines):
+        parts.append(Unknown(frozenset({"engine.version"})))
+        steps = 0
+    truth = conjunction(parts)
+    if truth is False:
+        return None
+    missing = truth.missing if isinstance(truth, Unknown) else frozenset[str]()
+    return Candidate(rule, run, scope, [], truth is True, missing, steps, asked=tuple(scope.used))
 
 
 def _conditions(match: dict[str, Any]) -> int:

@@ -23,6 +23,7 @@ class RuleScope:
 
     Attributes:
         bound: signature name -> the hit that it is bound to, None when it did not match.
+        given: before anything has run, what its signatures would capture: expressions by signature and capture.
         used: facts that were asked for and their values, kept to show an arithmetic's inputs.
     """
 
@@ -30,6 +31,7 @@ class RuleScope:
     book: RuleBook
     facts: FactSet
     bound: Mapping[str, Observation | None] = field(default_factory=dict)
+    given: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     used: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     _computing: set[str] = field(default_factory=set)
@@ -84,6 +86,8 @@ class RuleScope:
 
     def _capture(self, name: str, rest: tuple[str, ...]) -> Any:
         observation = self.bound.get(name)
+        if observation is None and name in self.given:
+            return self._given(name, rest)
         if observation is None:
             return ABSENT
         if not rest:
@@ -91,6 +95,19 @@ class RuleScope:
         if rest[0] == "line" and "line" not in observation.captures:
             return observation.number
         return convert(observation.captures.get(rest[0]), self.rule.captures[name].get(rest[0], "str"))
+
+    def _given(self, name: str, rest: tuple[str, ...]) -> Any:
+        """What a log would have said; a capture that asks for itself is unknown."""
+        expression = self.given[name].get(rest[0]) if rest else None
+        place = ".".join((name, *rest))
+        if expression is None:
+            return ABSENT if rest else True
+        if place in self._computing:
+            return Unknown(frozenset({place}))
+        self._computing.add(place)
+        value = self.evaluate(expression)
+        self._computing.discard(place)
+        return value
 
     def _fact(self, path: tuple[str, ...]) -> Any:
         name = ".".join(path)

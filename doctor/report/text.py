@@ -60,15 +60,17 @@ class _Report:
         self.say((text, style))
 
     def write(self, document: Diagnosis) -> None:
-        roots = [finding for finding in document.findings if finding.role == "root_cause"]
+        roots = [finding for finding in document.findings if finding.role in {"root_cause", "risk"}]
         self.headline(document, roots)
         for number, finding in enumerate(roots, 1):
             self.finding(finding, f" {number} OF {len(roots)}" if len(roots) > 1 else "")
+        if document.planned and document.memory and (self.verbose or not roots):
+            self.room(document)
         self.others(document)
         self.history(document)
         self.open_questions(document)
         self.problems(document)
-        if not roots and document.verdict == "unknown":
+        if not roots and document.verdict == "unknown" and not document.planned:
             self.what_would_help(document)
         if self.verbose:
             self.settings(document)
@@ -83,13 +85,14 @@ class _Report:
             named = run.engine.name not in _NOT_THE_SERVER
             name = " ".join(part for part in (run.engine.product or run.engine.name, run.engine.version) if part)
             ended = _OUTCOME.get(run.outcome) or run.outcome.value.replace("_", " ")
-            parts.append((f"  {name if named and name else 'the server'}: {ended}", "bold"))
+            words = f": {ended}" if not document.planned else f" as {run.source} declares it"
+            parts.append((f"  {name if named and name else 'the server'}{words}", "bold"))
         self.say(*parts)
         if not roots:
             if document.verdict == "healthy":
                 lines, files = sum(source.lines for source in document.sources), len(document.sources)
                 self.say(f"Nothing wrong was found in {_count(lines, 'line')} of {_count(files, 'file')}.")
-            elif run is None or document.verdict != "unknown":
+            elif run is None or document.planned or document.verdict != "unknown":
                 self.say(document.summary)
         rest = sum(1 for run in document.runs if not run.incident)
         if rest:
@@ -101,6 +104,7 @@ class _Report:
         certain = not finding.missing_facts
         column = _COLUMN if certain and not which else 18
         label = f"ROOT CAUSE{which}" if certain else f"LIKELY CAUSE{which}"
+        label = f"RISK{which}" if finding.role == "risk" else label
         red = "bold red" if certain else "bold yellow"
         self.page.labelled((label, red), (finding.summary, "bold"), column=max(column, len(label) + 2))
         column = max(column, len(label) + 2)
@@ -166,6 +170,17 @@ class _Report:
             parts.append(f"But it raises {', '.join(remedy.raises)}")
         for part in parts:
             self.say(part, indent=indent, style="dim")
+
+    def room(self, document: Diagnosis) -> None:
+        """Of a deployment that fits: what each place will hold."""
+        from doctor.units import format_size
+
+        self.title("Memory")
+        for place in document.memory:
+            parts = ", ".join(f"{format_size(part.bytes)} {part.kind}" for part in place.parts)
+            free = f" of {format_size(place.free)}" if place.free is not None else ""
+            self.say(f"{place.device}: {parts}{free}", indent=2, hang=4)
+        self.gap()
 
     # --- the proof ------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,7 @@ class CompiledRule:
     specificity: int
     evidence: Evidence
     record: Record
+    check: dict[str, Any] | None = None
 
     @property
     def card(self) -> dict[str, Any]:
@@ -95,6 +96,7 @@ class CompiledRule:
             specificity=entry["specificity"],
             evidence=Evidence(entry["evidence"]),
             record=record,
+            check=entry.get("check"),
         )
 
 
@@ -216,6 +218,12 @@ def expressions_of(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield place, term
     for name, text in card["compute"].items():
         yield f"compute.{name}", text
+    if card["check"]:
+        for index, text in enumerate(card["check"]["when"]):
+            yield f"check.when.{index}", text
+        for name, captures in card["check"]["given"].items():
+            for capture, text in captures.items():
+                yield f"check.given.{name}.{capture}", text
     for index, remedy in enumerate(card["remedies"]):
         if remedy["when"]:
             yield f"remedies.{index}.when", remedy["when"]
@@ -232,6 +240,8 @@ def templates_of(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for part in ("summary", "explanation", "provoke"):
         if card[part]:
             yield part, card[part]
+        if card["check"] and card["check"].get(part):
+            yield f"check.{part}", card["check"][part]
     for index, remedy in enumerate(card["remedies"]):
         for part in ("title", "cost", "undo"):
             if remedy[part]:

@@ -107,6 +107,7 @@ def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
         groups = set(re.compile(signature.pattern).groupindex) if not check(signature.pattern) else set()
         for capture in set(signature.captures) - groups:
             yield f"{name}:", f"signatures.{name}: captures.{capture} is no group of the pattern"
+    yield from _check(rule)
     for other in rule.explains:
         if other not in known:
             yield "explains", f"explains: no rule {other!r}"
@@ -118,6 +119,26 @@ def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
             )
     yield from _names(rule, card)
     yield from _to_write(card, "")
+
+
+def _check(rule: Rule) -> Iterator[tuple[str, str]]:
+    """A condition that holds before anything has run owes examples, and names captures that a log would give."""
+    check = rule.check
+    if check is None:
+        return
+    if not check.examples.match:
+        yield "check:", "check.examples.match: none"
+    if not check.examples.no_match:
+        yield "check:", "check.examples.no_match: none"
+    if any(example.log or example.fixture for example in (*check.examples.match, *check.examples.no_match)):
+        yield "check:", "check.examples: facts and records only, as there is no log yet"
+    for name, captures in check.given.items():
+        if name not in rule.signatures:
+            yield "check:", f"check.given: no signature {name!r}" + _near(name, rule.signatures)
+            continue
+        groups = set(re.compile(rule.signatures[name].pattern).groupindex)
+        for capture in set(captures) - groups:
+            yield "check:", f"check.given.{name}: captures no {capture!r}" + _near(capture, groups)
 
 
 def _to_write(value: Any, place: str) -> Iterator[tuple[str, str]]:
@@ -163,7 +184,7 @@ def _names(rule: Rule, card: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _names_in(text: str, *, is_template: bool, place: str) -> set[str]:
     if not is_template:
-        if place.startswith(("summary", "explanation", "provoke")) or place.endswith(
+        if place.removeprefix("check.").startswith(("summary", "explanation", "provoke")) or place.endswith(
             ("title", "cost", "undo", "value", "text")
         ):
             return set()

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
-FORMAT = 4
+FORMAT = 5
 _MATCHED_BY = (
     "id", "kind", "severity", "phase", "outcome", "family", "engines", "signatures", "match", "compute", "explains",
     "specificity", "evidence",
@@ -61,13 +61,18 @@ def pack(data: dict[str, Any], templates_of: Callable[[dict[str, Any]], Iterable
         "format": FORMAT,
         "check": zlib.crc32(behind),
         "lengths": [len(record) for record in records],
-        "rules": [{name: card[name] for name in _MATCHED_BY} for card in data["rules"]],
+        "rules": [{name: card[name] for name in _MATCHED_BY} | _checked_by(card) for card in data["rules"]],
         "dialects": [
             {name: value for name, value in dialect.items() if name not in _FOR_PEOPLE} for dialect in data["dialects"]
         ],
         **{name: data[name] for name in ("lineage", "nodes", "mistakes")},
     }
     return _dump(head) + b"\n" + behind
+
+
+def _checked_by(card: dict[str, Any]) -> dict[str, Any]:
+    """What tells, without a log, that the failure is to be expected."""
+    return {"check": {name: card["check"][name] for name in ("when", "given")}} if card["check"] else {}
 
 
 def unpack(content: bytes) -> tuple[dict[str, Any], list[Record]]:

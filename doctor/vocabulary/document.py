@@ -189,6 +189,7 @@ class Diagnosis:
     llmdoctor: str
     verdict: Verdict
     summary: str = ""
+    planned: bool = False  # of deployments that have not run yet: its runs are those that are to be
     sources: list[SourceEntry] = field(default_factory=list)
     runs: list[RunEntry] = field(default_factory=list)
     settings: list[SettingEntry] = field(default_factory=list)

@@ -241,6 +241,32 @@ class Confirm(Strict):
     measures: list[str] = Field(default_factory=list, description="figures that must improve beyond the noise")
 
 
+class CheckExamples(Strict):
+    match: list[Example] = Field(default_factory=list)
+    no_match: list[Example] = Field(default_factory=list)
+
+
+class Check(Strict):
+    """When the failure is to be expected of a deployment that has not run yet (`llmdoctor check`): without any log."""
+
+    when: list[Expression] = Field(
+        min_length=1, description="all must hold; over settings, env, host, device, model and memory"
+    )
+    given: dict[str, dict[str, Expression]] = Field(
+        default_factory=dict, description="what the signatures would have captured: signature -> capture -> expression"
+    )
+    summary: Template | None = Field(default=None, description="what will happen; the rule's own summary if left out")
+    explanation: Template | None = Field(default=None, description="in place of the rule's own")
+    examples: CheckExamples = Field(default_factory=CheckExamples)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("when"), str):
+            return {**value, "when": [value["when"]]}
+        return value
+
+
 class Rule(Strict):
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     kind: Kind
@@ -253,6 +279,7 @@ class Rule(Strict):
     engines: list[EngineRange] = Field(default_factory=list, description="empty: any engine")
     signatures: dict[str, Signature] = Field(default_factory=dict)
     match: Match
+    check: Check | None = Field(default=None, description="when it is to be expected before anything has run")
     explains: list[str] = Field(default_factory=list, description="rule ids that are symptoms of this one")
     specificity: int = Field(default=0, description="added to the specificity that the ranking counts by itself")
     compute: dict[str, Expression] = Field(default_factory=dict)

@@ -1,0 +1,106 @@
+"""The door: deployments, a model and a machine -> the diagnosis document with risks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from doctor import __version__
+from doctor.check.judge import judge
+from doctor.check.machine import machines
+from doctor.check.planned import planned_runs
+from doctor.check.reading import read
+from doctor.vocabulary.document import Diagnosis, Problem
+
+if TYPE_CHECKING:
+    from doctor.model.document import Model
+
+
+@dataclass(slots=True)
+class Request:
+    """What the user asks for.
+
+    Attributes:
+        paths: files and folders with deployments; ``-`` is standard input.
+        command: a command line, as it would be typed.
+        model: a model of which the headers are read.
+        targets: machines that it is to run on: a probe, a YAML file, an example's name, or ``this``.
+        rule_folders: further rule folders.
+    """
+
+    paths: Sequence[str] = ()
+    command: str | None = None
+    model: str | None = None
+    targets: Sequence[str] = ()
+    rule_folders: Sequence[str] = ()
+
+
+def check(
+    paths: Iterable[str | Path] = (),
+    *,
+    command: str | None = None,
+    model: str | Path | None = None,
+    target: str | Path | Sequence[str | Path] | None = None,
+    rules: Iterable[str | Path] = (),
+) -> Diagnosis:
+    """Says what is to be expected of deployments before they run.
+
+    Args:
+        paths: Compose files, manifests, units, environment files, scripts, Modelfiles, and folders of them.
+        command: a command line that no file declares.
+        model: a GGUF file, a Hugging Face folder or config.json, or a YAML file of numbers.
+        target: the machine: a probe document, a YAML file, an example's name, or ``this``; several of them for RPC.
+        rules: further rule folders.
+
+    Raises:
+        UsageProblem: no input could be opened, or one of model, target and rules can't be used.
+    """
+    named = [target] if isinstance(target, (str, Path)) else list(target or ())
+    return check_request(
+        Request(
+            paths=[str(path) for path in paths],
+            command=command,
+            model=None if model is None else str(model),
+            targets=[str(each) for each in named],
+            rule_folders=[str(path) for path in rules],
+        )
+    )
+
+
+def check_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosis:
+    """``check`` for the command line, which has standard input too."""
+    from doctor.api import load_rules
+    from doctor.redact import Redactor
+
+    book, mistakes = load_rules(request.rule_folders)
+    deployments = read(request.paths, request.command, book.programs(), stdin)
+    problems = [*mistakes, *deployments.problems]
+    model = _model(request.model or deployments.model, request.model is not None, problems)
+    hosts = machines(request.targets)
+    runs = planned_runs(deployments, model, hosts, book, problems)
+    document = Diagnosis(
+        llmdoctor=__version__, verdict="unknown", planned=True, sources=deployments.entries, problems=problems
+    )
+    judge(runs, document, book, deployments, has_model=model is not None, has_machine=bool(hosts))
+    Redactor().data(document)
+    return document
+
+
+def _model(path: str | None, named: bool, problems: list[Problem]) -> Model | None:
+    """The model's headers; of one that only lies beside the files, trouble is told and the rest goes on."""
+    from doctor.errors import UsageProblem
+    from doctor.model.read import read_model
+
+    if path is None:
+        return None
+    try:
+        model = read_model(path)
+    except UsageProblem as problem:
+        if named:
+            raise
+        problems.append(Problem(stage="model", subject=path, message=problem.message, hint=problem.hint or ""))
+        return None
+    problems += [Problem(stage="model", subject=path, message=message) for message in model.problems]
+    return model

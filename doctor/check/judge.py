@@ -1,0 +1,171 @@
+"""Asks every rule that can be decided without a log, and writes the risks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from doctor.check.room import entries
+from doctor.diagnose.engine import not_judged
+from doctor.diagnose.findings import MAX_EVIDENCE, MAX_TEXT, Writer, plain
+from doctor.diagnose.match import Candidate, Ground, check_rule, match_rule, primary_signatures
+from doctor.diagnose.rank import Judged
+from doctor.diagnose.summary import run_entry, setting_entries
+from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, Problem
+from doctor.vocabulary.facts import Layer
+from doctor.vocabulary.terms import Kind, Severity
+
+if TYPE_CHECKING:
+    from doctor.check.planned import Planned
+    from doctor.check.reading import Deployments
+    from doctor.rulebook.book import CompiledRule, RuleBook
+
+_ROLES = {"risk": 0, "symptom": 1, "advice": 2}
+_MISSING = {
+    "machine": ("--target HOST", "a probe (`llmdoctor probe -o host.json`), a few lines of YAML, or an example's name"),
+    "model": ("--model M", "a GGUF file, a Hugging Face folder, or a few numbers in YAML"),
+}
+
+
+def judge(
+    runs: Sequence[Planned],
+    document: Diagnosis,
+    book: RuleBook,
+    deployments: Deployments,
+    *,
+    has_model: bool,
+    has_machine: bool,
+) -> None:
+    """Fills the document: runs, settings, memory, findings, verdict."""
+    rules = [rule for rule in book.rules.values() if takes_part(rule)]
+    unknown: dict[str, list[str]] = defaultdict(list)
+    judged: set[str] = set()
+    for planned in runs:
+        for rule, candidate in _candidates(rules, planned, book, document):
+            judged.add(rule.id)
+            if candidate is not None and not candidate.holds:
+                for name in candidate.missing:
+                    unknown[name].append(rule.id)
+            elif candidate is not None:
+                document.findings.append(_finding(candidate, planned, len(document.findings) + 1, deployments, book))
+        if planned.plan is not None:
+            document.memory += entries(planned.plan, planned.run.id)
+        document.runs.append(run_entry(planned.run, planned.facts))
+        document.settings += setting_entries(planned.run, planned.facts)
+    _sort_out(document, book)
+    document.judged = sorted(judged)
+    document.could_not_judge = _told_once(not_judged(unknown), has_model=has_model, has_machine=has_machine)
+    _conclude(document, book, {name for names in unknown.values() for name in names})
+
+
+def takes_part(rule: CompiledRule) -> bool:
+    """Whether a rule can be decided without a log: it says when, or nothing in its match needs a line."""
+    return rule.check is not None or (rule.kind in {Kind.CAUSE, Kind.ADVICE} and not primary_signatures(rule))
+
+
+def _candidates(
+    rules: Sequence[CompiledRule], planned: Planned, book: RuleBook, document: Diagnosis
+) -> Iterator[tuple[CompiledRule, Candidate | None]]:
+    """The rules that are about this engine, with what came of each."""
+    run = planned.run
+    ground = Ground(book, {}, {run.id: planned.facts}, planned.nodes, [run])
+    for rule in rules:
+        if rule.engines and not any(entry["name"] in run.engines for entry in rule.engines):
+            continue
+        try:
+            if rule.check is not None:
+                yield rule, check_rule(rule, run, ground)
+            else:
+                yield rule, next(iter(match_rule(rule, ground)), None)
+        except Exception as error:  # one rule must not take the others down
+            document.problems.append(
+                Problem(
+                    stage="diagnose",
+                    subject=f"rule {rule.id}",
+                    message=f"could not be judged: {type(error).__name__}: {error}",
+                    hint="a defect of llmdoctor or of that rule: please report it",
+                )
+            )
+
+
+def _finding(candidate: Candidate, planned: Planned, number: int, deployments: Deployments, book: RuleBook) -> Finding:
+    rule, run = candidate.rule, planned.run
+    grave = rule.kind is Kind.CAUSE and rule.severity.rank >= Severity.MAJOR.rank
+    ground = Ground(book, {}, {run.id: planned.facts}, planned.nodes, [run])
+    writer = Writer(ground, {run.id: planned.deployment}, {run.id: planned.derivations}, before=True)
+    finding = writer.write(Judged(candidate, "risk" if grave else "advice"), number, "")
+    finding.incident = None
+    finding.evidence = _declared(candidate, deployments)
+    return finding
+
+
+def _declared(candidate: Candidate, deployments: Deployments) -> list[EvidenceLine]:
+    """The lines of the files that declare what the rule looked at, in the order in which it asked."""
+    found: dict[tuple[str, int], EvidenceLine] = {}
+    for name in candidate.asked:
+        fact = candidate.scope.facts.fact(name)
+        if fact is None or fact.origin.line is None or fact.origin.layer is Layer.DEFAULT:
+            continue
+        file = deployments.declared.files.get(fact.origin.path)
+        if file is None:
+            continue
+        place = (fact.origin.path, fact.origin.line)
+        if place not in found:
+            text = file.text.split("\n")[fact.origin.line - 1][:MAX_TEXT]
+            found[place] = EvidenceLine(path=place[0], line=place[1], text=text, signature=name)
+        found[place].captures[name] = plain(fact.value)
+    return list(found.values())[:MAX_EVIDENCE]
+
+
+def _sort_out(document: Diagnosis, book: RuleBook) -> None:
+    """Gravest first; of what a rule takes for its symptoms nothing is a risk of its own."""
+    risks = [finding for finding in document.findings if finding.role == "risk"]
+    for finding in risks:
+        for other in risks:
+            if other.runs == finding.runs and other.rule_id in book.rules[finding.rule_id].explains:
+                other.role = "symptom"
+                finding.explains.append(other.id)
+
+    def order(finding: Finding) -> tuple[int, int]:
+        return _ROLES[finding.role], -finding.severity.rank
+
+    document.findings.sort(key=order)
+
+
+def _told_once(groups: list[Any], *, has_model: bool, has_machine: bool) -> list[Any]:
+    """What would supply a missing fact: before anything has run, that is the machine, the model or a setting."""
+    for group in groups:
+        heads = {name.split(".")[0] for name in group.missing.split(", ")}
+        wanted = []
+        if not has_machine and heads & {"host", "device", "memory", "numa_node", "disk"}:
+            wanted.append(_MISSING["machine"])
+        if not has_model and heads & {"model", "memory", "file"}:
+            wanted.append(_MISSING["model"])
+        if wanted:
+            group.hint = "; ".join(f"{option}: {what}" for option, what in wanted)
+        elif heads & {"engine"}:
+            group.hint = "name the version: an image's tag, or a probe of the machine that has the program"
+        elif heads & {"host", "device", "memory", "numa_node", "disk"}:
+            group.hint = "say it in the target's YAML or probe"
+    return groups
+
+
+def _conclude(document: Diagnosis, book: RuleBook, open_rules: set[str]) -> None:
+    """``at_risk`` over ``unknown`` over ``clear``."""
+    risks = [finding for finding in document.findings if finding.role == "risk"]
+    known = [run for run in document.runs if run.engine.name is not None]
+    serious = [name for name in open_rules if book.rules[name].severity.rank >= Severity.MAJOR.rank]
+    count = f"{len(known)} deployment{'' if len(known) == 1 else 's'}"
+    if risks:
+        document.verdict = "at_risk"
+        document.summary = risks[0].summary
+    elif not known:
+        document.verdict = "unknown"
+        document.summary = "No program of an engine was found in the input."
+    elif serious:
+        document.verdict = "unknown"
+        document.summary = f"Nothing speaks against {count}, but {len(serious)} serious rules could not be judged."
+    else:
+        document.verdict = "clear"
+        document.summary = f"{len(document.judged)} rules have nothing against {count}."

@@ -1,0 +1,202 @@
+"""What is declared -> runs that are yet to be, with their facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from doctor.facts.assemble import Given, assemble, commands_for, is_of, options_of
+from doctor.facts.config.deployments import program_of
+from doctor.read.nodes import UNPLACED
+from doctor.scan.runs import Run, Timeline
+from doctor.vocabulary.document import Problem
+from doctor.vocabulary.facts import Fact, Layer, Origin
+
+if TYPE_CHECKING:
+    from doctor.check.machine import Machine
+    from doctor.check.reading import Deployments
+    from doctor.facts.config.workload import Workload
+    from doctor.facts.factset import FactSet
+    from doctor.memory.plan import Derivation
+    from doctor.model.document import Model
+    from doctor.planning.document import PlanDocument
+    from doctor.remedy.deployment import Deployment
+    from doctor.rulebook.book import RuleBook
+
+CONTAINER_MEMLOCK = 8 * 1024 * 1024
+"""RLIMIT_MEMLOCK of a container that asks for none, at most; Docker's own default capabilities lack CAP_IPC_LOCK."""
+_TAG = re.compile(r"(?:^|[-_v])(?P<version>\d+\.\d+\.\d+(?:[.-]?(?:rc|post|dev)\.?\d+)?|b\d{3,6})(?=$|[-_+])")
+
+
+@dataclass(slots=True)
+class Planned:
+    """A run that is yet to be.
+
+    Attributes:
+        workload: what files declare of it; None for a command line that was typed.
+        plan: what lies where, if the model and the machine are known.
+        derivations: how the computed ``memory.*`` facts came about.
+    """
+
+    run: Run
+    facts: FactSet
+    nodes: Mapping[str, FactSet]
+    deployment: Deployment
+    workload: Workload | None = None
+    plan: PlanDocument | None = None
+    derivations: dict[str, Derivation] = field(default_factory=dict)
+
+
+def planned_runs(
+    deployments: Deployments,
+    model: Model | None,
+    hosts: Sequence[Machine],
+    book: RuleBook,
+    problems: list[Problem],
+) -> list[Planned]:
+    """One for each declared program that is an engine, and one for the command line that was typed."""
+    found: list[Planned] = []
+    wrapper = _wrapper(deployments, book)
+    models = [each for each in deployments.declared.workloads if each.kind == "modelfile"]
+    for workload in deployments.declared.workloads:
+        engine = book.programs().get(program_of(workload, book.programs()))
+        if engine is None or workload.kind == "modelfile":
+            continue
+        run = _run(len(found) + 1, workload.path, workload.line, engine, book)
+        run.product = program_of(workload, book.programs())
+        _version(run, workload.image, book)
+        given = Given(workloads=[workload, *(models if len(models) == 1 else [])])
+        found.append(_planned(run, workload, given, deployments, model, hosts, book, problems))
+    command = deployments.command
+    if command is not None:
+        engine = book.programs().get(command.program)
+        run = _run(len(found) + 1, "--command", 1, engine, book)
+        run.product = command.program
+        if wrapper is not None and engine != wrapper.engine:
+            run.wrapper = wrapper.engine
+            run.engines += [name for name in wrapper.engines if name not in run.engines]
+            run.versions = {**wrapper.versions, **run.versions}
+            _inside(run, book)
+        given = Given(commands=[(command, Origin("--command", None, Layer.COMMAND_LINE))])
+        found.append(_planned(run, None, given, deployments, model, hosts, book, problems))
+        if engine is None:
+            known = ", ".join(sorted(name for name in book.programs() if not name.endswith(".exe")))
+            problems.append(
+                Problem(
+                    stage="facts",
+                    subject="--command",
+                    message=f"{command.program} is no engine's program that is known here",
+                    hint=f"known are {known}",
+                )
+            )
+    return found
+
+
+def _run(number: int, path: str, line: int, engine: str | None, book: RuleBook) -> Run:
+    run = Run(f"run-{number}", 0, path, UNPLACED, line, line, engine=engine, incident=f"deployment-{number}")
+    run.engines = [engine, *book.bases(engine)] if engine else []
+    return run
+
+
+def _version(run: Run, image: str, book: RuleBook) -> None:
+    """The engine's version as the image's tag gives it; a tag such as ``latest`` gives none."""
+    tag = image.split("@", 1)[0].rsplit("/", 1)[-1].partition(":")[2]
+    told = _TAG.search(tag)
+    if told and run.engine:
+        run.versions[run.engine] = told["version"]
+        _inside(run, book)
+
+
+def _inside(run: Run, book: RuleBook) -> None:
+    from doctor.scan.runs import derive_versions
+
+    derive_versions(run, book)
+
+
+def _wrapper(deployments: Deployments, book: RuleBook) -> Run | None:
+    """The product that starts engines by itself (GPUStack), if a file declares it or its variables."""
+    for workload in deployments.declared.workloads:
+        engine = book.programs().get(program_of(workload, book.programs()))
+        if engine and book.dialects[engine]["kind"] == "wrapper":
+            run = _run(0, workload.path, workload.line, engine, book)
+            _version(run, workload.image, book)
+            return run
+    for env in deployments.loose:
+        name = env.path.rsplit("/", 1)[-1]
+        named = book.programs().get(name)
+        if named and book.dialects[named]["kind"] == "wrapper":
+            return _run(0, env.path, 1, named, book)
+    return None
+
+
+def _planned(
+    run: Run,
+    workload: Workload | None,
+    given: Given,
+    deployments: Deployments,
+    model: Model | None,
+    hosts: Sequence[Machine],
+    book: RuleBook,
+    problems: list[Problem],
+) -> Planned:
+    given.env_files = list(deployments.loose)
+    for host in hosts[:1]:
+        given.facts += host.facts
+        given.records += host.records
+    if model is not None:
+        given.facts += [replace(fact, origin=replace(fact.origin, layer=Layer.FILE)) for fact in model.as_facts()]
+        given.records += model.as_records()
+    sets, nodes = assemble(Timeline(runs=[run]), given, book)
+    facts = sets[run.id]
+    if workload is not None:
+        _container_defaults(workload, facts)
+    _programs_version(run, facts, book)
+    problems += [Problem(stage="facts", subject=told[0], message=told[1]) for told in given.troubles]
+    planned = Planned(run, facts, nodes, _deployment(run, given, deployments, book), workload)
+    facts.computing = partial(_compute, planned, model, hosts)
+    return planned
+
+
+def _compute(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> None:
+    from doctor.check.room import add_room
+
+    add_room(planned, model, hosts)
+
+
+def _container_defaults(workload: Workload, facts: FactSet) -> None:
+    if workload.kind in {"compose", "kubernetes"} and facts.value("host.memlock_limit") is None:
+        origin = Origin("a container's default", None, Layer.DEFAULT)
+        facts.add(Fact("host.memlock_limit", CONTAINER_MEMLOCK, origin))
+
+
+def _programs_version(run: Run, facts: FactSet, book: RuleBook) -> None:
+    """Of a program that the machine has itself, the version that a probe found."""
+    from doctor.versions import Version
+
+    for record in facts.collection("program") or []:
+        if run.engine and run.engine not in run.versions and record.get("name") == run.product:
+            text = str(record.get("version") or "")
+            if text:
+                run.versions[run.engine] = text
+                _inside(run, book)
+    known = run.versions.get(run.engine or "")
+    if known and facts.value("engine.version") is None:
+        facts.add(Fact("engine.version", Version.parse(known), Origin(run.path, run.first_line)))
+
+
+def _deployment(run: Run, given: Given, deployments: Deployments, book: RuleBook) -> Deployment:
+    from doctor.remedy.deployment import Deployment
+
+    commands = commands_for(run, given, book)
+    version = run.versions.get(run.engine or "")
+    return Deployment(
+        tuple(commands[0][0].words) if commands else (),
+        next(iter(given.chosen.get(run.id, [])), None),
+        deployments.declared.files,
+        [env.path for env in deployments.loose],
+        [option for option in options_of(run, book) if is_of(option, version)],
+        book.programs(),
+    )

@@ -1,0 +1,132 @@
+"""The ``memory.*`` facts of a run that is yet to be: the arithmetic of ``doctor.memory``, and where the plan of
+``doctor.planning`` counts each tensor, the plan's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from doctor.memory.plan import Derivation
+from doctor.vocabulary.document import MemoryEntry, MemoryPart
+from doctor.vocabulary.facts import ABSENT, Layer
+
+if TYPE_CHECKING:
+    from doctor.check.machine import Machine
+    from doctor.check.planned import Planned
+    from doctor.model.document import Model
+    from doctor.planning.document import PlanDocument, PlanPlace
+
+_HOST = "host"
+_LAYERED, _BY_RANK = "llama.cpp", {"vllm", "sglang"}
+
+
+def add_room(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> None:
+    """Adds the facts and keeps how they came about."""
+    from doctor.api import add_derived
+
+    facts = planned.facts
+    planned.derivations = dict(add_derived(facts))
+    planned.plan = _plan(planned, model, hosts)
+    if planned.plan is None:
+        return
+    for derivation in _of_plan(planned.plan):
+        facts.put(derivation.name, derivation.value, "computed")
+        planned.derivations[derivation.name] = derivation
+
+
+def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> PlanDocument | None:
+    """None for an engine that places layers in a way of its own, or if too little is known."""
+    from dataclasses import replace
+
+    from doctor.errors import UsageProblem
+    from doctor.planning.plan import plan
+
+    engine = planned.run.engine or ""
+    if model is None or not hosts or not (engine in _BY_RANK or _LAYERED in planned.run.engines):
+        return None
+    facts = planned.facts
+    settings = {
+        name: fact.value
+        for name in facts.names()
+        if name.startswith("setting.")
+        and (fact := facts.fact(name)) is not None
+        and fact.origin.layer is not Layer.DEFAULT
+        and fact.value is not ABSENT
+    }
+    target = hosts[0].target
+    limit = facts.value("host.cgroup_limit")
+    if isinstance(limit, int) and limit > 0:
+        target = replace(target, limit=limit)
+    try:
+        found = plan(model, settings, target, engine if engine in _BY_RANK else _LAYERED)
+    except UsageProblem:
+        return None  # a setting that the engine would refuse is for a rule to say
+    return found if found.places else None
+
+
+def _of_plan(plan: PlanDocument) -> list[Derivation]:
+    found: list[Derivation] = []
+
+    def add(name: str, value: Any, expression: str, unit: str = "bytes", **inputs: Any) -> None:
+        if value is not None:
+            found.append(Derivation(f"memory.{name}", value, unit, expression, inputs))
+
+    devices = [place for place in plan.places if place.name != _HOST and place.total is not None]
+    if devices:
+        tight = min(devices, key=lambda place: _free(place) - place.need)
+        parts: dict[str, Any] = {part.kind.replace(" ", "_"): part.bytes for part in tight.parts}
+        free = _free(tight)
+        add("device", tight.name, "the device that lacks most or has least left", "", free=free, need=tight.need)
+        add("device_free", free, "total - what others hold", total=tight.total, held=tight.held)
+        add("device_need", tight.need, " + ".join(parts), **parts)
+        add("device_missing", max(tight.need - free, 0), "need - free, at least 0", need=tight.need, free=free)
+        for kind in ("weights", "kv", "compute"):
+            add(f"device_{kind}", parts.get(kind), f"{kind} on that device", device=tight.name)
+        add("placement", _in_words(devices), "the parts of each device, and what is free there", "")
+    host = next((place for place in plan.places if place.name == _HOST), None)
+    if host is not None:
+        parts = {part.kind.replace(" ", "_"): part.bytes for part in host.parts}
+        mapped = parts.get("mapped_weights", 0)
+        add("host_need", host.need, " + ".join(part for part in parts if part != "mapped_weights") or "0", **parts)
+        add("host_working_set", host.need + mapped, " + ".join(parts) or "0", **parts)
+        add("host_resident", (parts.get("weights", 0) + mapped) or None, "weights in host memory", **parts)
+        if host.total is not None:
+            free = _free(host)
+            add("host_limit", free, "what is free of it", total=host.total, held=host.held)
+            add("host_missing", max(host.need - free, 0), "need - limit, at least 0", need=host.need, limit=free)
+    for option in plan.options:
+        if option.fits and option.what == "context" and isinstance(option.value, int):
+            add("context_that_fits", option.value, "largest context that fits everywhere", "tokens")
+        if option.fits and option.what == "gpu_layers" and isinstance(option.value, int):
+            add("layers_that_fit", option.value, "largest --n-gpu-layers that fits", "layers")
+    return found
+
+
+def _free(place: PlanPlace) -> int:
+    return (place.total or 0) - place.held
+
+
+def _in_words(devices: Sequence[PlanPlace]) -> str:
+    from doctor.units import format_size
+
+    found = []
+    for place in devices[:4]:
+        parts = ", ".join(f"{format_size(part.bytes)} {part.kind}" for part in place.parts)
+        found.append(f"{place.name} needs {format_size(place.need)} ({parts}) of {format_size(_free(place))}")
+    return "; ".join(found)
+
+
+def entries(plan: PlanDocument, run: str) -> list[MemoryEntry]:
+    """The document's memory table."""
+    return [
+        MemoryEntry(
+            device=place.name,
+            parts=[MemoryPart(kind=part.kind, bytes=part.bytes, source="estimate") for part in place.parts],
+            total=place.total,
+            free=_free(place) if place.total is not None else None,
+            missing=max(place.need - _free(place), 0) if place.total is not None else None,
+            run=run,
+        )
+        for place in plan.places
+        if place.parts
+    ]
