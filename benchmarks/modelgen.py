@@ -347,6 +347,12 @@ SPECS = {
     "mixtral-8x7b": Spec(
         "Mixtral 8x7B", "llama", 2, 4096, 32000, mixture, _heads(32, 8, 14336, 128) | _moe(8, 2, 14336), "Q3_K"
     ),
+    "mixtral-8x22b": Spec(
+        "Mixtral 8x22B", "llama", 2, 6144, 32768, mixture, _heads(48, 8, 16384, 128) | _moe(4, 2, 16384), "Q3_K"
+    ),
+    "qwen3moe-235b": Spec(
+        "Qwen3 235B-A22B", "qwen3moe", 2, 4096, 151936, mixture, _heads(64, 4, 12288, 128) | _moe(32, 8, 1536)
+    ),
     "gemma2-9b": Spec(
         "Gemma 2 9B", "gemma2", 6, 3584, 256000, dense,
         _heads(16, 8, 14336, 256, attention__sliding_window=4096), "Q8_0", tied=True,
@@ -364,7 +370,7 @@ SPECS = {
 }  # fmt: skip
 
 
-HELD_OUT = ("qwen2-14b", "mixtral-8x7b", "gemma2-9b", "command-r7b")
+HELD_OUT = ("qwen2-14b", "gemma2-9b", "command-r7b", "mixtral-8x22b", "qwen3moe-235b")
 """Not looked at while the sums of the compute buffer were fitted."""
 
 

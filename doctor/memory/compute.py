@@ -5,7 +5,7 @@ token of the physical batch, four bytes a number unless said):
 
 * the end of the graph: the logits (vocabulary) and two hidden states;
 * a feed-forward block: gate, up and their product (3 x ff; 2 x ff without a gate) and two to five hidden states;
-* a mixture of experts: per expert in use, hidden states and widths as below, and five hidden states;
+* a mixture of experts: widths and hidden states of all experts in use, and four or five hidden states;
 * attention with flash attention: nine hidden states; with a compressed cache the queries in its width and twice the
   result, for every head;
 * attention without: the scores (heads x cells, twice with a compressed cache) and seven hidden states;
@@ -76,7 +76,7 @@ def _feed_forward(model: HyperParameters) -> int:
     if not used:
         return dense
     wide, hidden = used * largest(model.expert_ff or model.ff), used * embd
-    mixture = min(hidden + 3 * wide + 5 * embd, 2 * hidden + 2 * wide)
+    mixture = max(min(hidden + 3 * wide + 5 * embd, 2 * hidden + 2 * wide), 3 * wide + 4 * embd)
     return max(mixture, dense) if model.dense_layers else mixture
 
 

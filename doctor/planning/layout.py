@@ -7,6 +7,7 @@ in ggml/src/ggml-cpu/repack.cpp, ``llama_kv_cache`` for where a layer's cache go
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -270,9 +271,9 @@ def _overridden(pieces: Sequence[Piece], settings: Settings, layout: Layout) -> 
     names = {place.name: index for index, place in enumerate(layout.devices)}
     for text, buffer in reversed(settings.overrides):
         try:
-            pattern = regex.compile(text)
+            pattern, end = regex.compile(text), time.monotonic() + _PATTERN_SECONDS
             for piece in pieces:
-                if pattern.search(piece.name, timeout=_PATTERN_SECONDS):
+                if pattern.search(piece.name, timeout=max(end - time.monotonic(), 1e-3)):
                     found[piece.name] = names.get(buffer, host)
         except (regex.error, TimeoutError) as error:
             raise UsageProblem(
