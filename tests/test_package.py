@@ -27,6 +27,9 @@ def test_wheel_holds_the_rule_book(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     shipped = {path.relative_to(ROOT / "rules").as_posix() for path in (ROOT / "rules").rglob("*.yaml")}
     assert {name.removeprefix("doctor/_data/rules/") for name in names if "_data/rules/" in name} == shipped
+    assert {"report.html", "parts.html", "style.css", "script.js"} <= {
+        name.removeprefix("doctor/_data/reports/html/") for name in names if "_data/reports/html/" in name
+    }
     assert not [name for name in names if name.startswith(("tests/", "fixtures/"))]
 
 
@@ -46,6 +49,12 @@ def test_installed_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert document["findings"][0]["rule_id"] == "rpc-kv-view-stale-support"
     assert document["problems"] == []
+    done = subprocess.run(
+        [place / "bin" / "llmdoctor", "analyze", str(case), "-o", "report.html"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "Upgrade GPUStack to 0.6.0" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_editable_install_reads_the_repository() -> None:

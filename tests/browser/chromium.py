@@ -18,7 +18,8 @@ from typing import Any
 
 FLAGS = """
     --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --disable-default-apps --hide-scrollbars --remote-debugging-pipe
+    --disable-component-update --disable-sync --disable-default-apps --disable-dev-shm-usage --hide-scrollbars
+    --remote-debugging-pipe
 """
 _DEADLINE = 60.0
 
