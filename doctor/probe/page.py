@@ -107,7 +107,7 @@ class _Machine:
         shared = "shares the machine's RAM" if device.get("integrated") and not total else None
         self.row(
             label,
-            (str(device.get("description") or device.get("backend") or "?"), "bold"),
+            (str(device.get("description") or "a GPU without a name"), "bold"),
             f"{format_size(total)}, {format_size(free)} free" if total and free is not None else _size("", total),
             shared,
             device.get("capability"),
@@ -129,9 +129,10 @@ class _Machine:
         """Links, power, health: what differs from what the card can do stands beside it."""
         generation, width = device.get("pcie_generation"), device.get("pcie_width")
         if width:
-            most = f"{device.get('pcie_generation_max') or generation} ×{device.get('pcie_width_max') or width}"
-            now = f"{generation} ×{width}" if generation else f"×{width}"
-            yield f"PCIe {now}" if now == most else f"PCIe {now} now, {most} at most"
+            lanes = _of(f"×{width}", device.get("pcie_width_max"), width, "×")
+            speed = _of(str(generation), device.get("pcie_generation_max"), generation)
+            told = f"PCIe {lanes}" + (f", generation {speed}" if generation else "")
+            yield (told, "yellow") if device.get("pcie_lanes_missing") else told
         draw, limit, default = (device.get(name) for name in ("power_draw", "power_limit", "power_limit_default"))
         if limit:
             lowered = f" (default {default:.0f})" if default and default != limit else ""
@@ -232,7 +233,7 @@ class _Machine:
         governor = facts.get("host.cpu_governor")
         self.row(
             "CPU",
-            (str(facts.get("host.cpu_model") or "?"), "bold"),
+            (str(facts.get("host.cpu_model") or ""), "bold"),
             counted,
             f"{sockets} sockets" if sockets > 1 else None,
             f"allowed on {allowed}" if allowed and allowed != threads else None,
@@ -401,6 +402,11 @@ def _disk_of(system: dict[str, Any], disks: Sequence[dict[str, Any]]) -> dict[st
     named = [disk for disk in disks if disk.get("name") and device.startswith(str(disk["name"]))]
     mounted = [disk for disk in disks if system.get("mount") in (disk.get("mounts") or ())]
     return next(iter([*mounted, *named]), None)
+
+
+def _of(now: str, most: Any, value: Any, sign: str = "") -> str:
+    """``×4 of ×16``; only the one where they are the same."""
+    return now if most in {None, value} else f"{now} of {sign}{most}"
 
 
 def _named(name: str, value: Any) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from doctor.facts.hardware.reading import IDENTITY, Block, Reader, Reading, merge
 from doctor.vocabulary.facts import Record
@@ -139,10 +139,26 @@ def read_hardware(text: str, path: str) -> Reading:
         if done <= i < len(lines) and (block := _read_at(likely, lines, i, path, reading)):
             done = block.last_line
     reading.records = merge(reading.records)
+    for record in reading.records:
+        if record.kind == "device":
+            _complete(record.fields)
     reading.records += [
         _card(record) for record in reading.records if record.kind == "device" and "used" in record.fields
     ]
     return reading
+
+
+def _complete(device: dict[str, Any]) -> None:
+    """What two figures of one device say together."""
+    lanes, most = device.get("pcie_width"), device.get("pcie_width_max")
+    if lanes and most:
+        device["pcie_lanes_missing"] = max(0, most - lanes)
+    if "throttle" in device:
+        # a power limit is a wish of somebody; a bare slowdown is also reported while clocks change
+        device["overheated"] = not {"hw_thermal", "thermal", "power_brake"}.isdisjoint(device["throttle"])
+    if device.keys() & {"ecc", "remap_failed", "reset_required"}:
+        wrong = device.get("ecc_uncorrected") or device.get("remap_failed") or device.get("reset_required")
+        device["broken"] = bool(wrong)
 
 
 def _card(device: Record) -> Record:

@@ -45,6 +45,7 @@ _NUMBERS = {
     "current_link_width": "link_width",
     "max_link_width": "link_width_max",
 }
+_GENERATIONS = {2.5: 1, 5.0: 2, 8.0: 3, 16.0: 4, 32.0: 5, 64.0: 6}  # GT/s a lane
 _SPEEDS = {"current_link_speed": "link_speed", "max_link_speed": "link_speed_max"}
 _FACTS = {
     "/sys/module/nvidia/version": "host.nvidia_module",
@@ -156,6 +157,9 @@ def _devices(notes: Notes, adapters: dict[str, Record]) -> None:
     cards = [adapters[bus] for bus in sorted(adapters) if adapters[bus].get("vendor") == "amd"]
     for index, card in enumerate(card for card in cards if card.get("total")):
         fields = {name: card.get(name) for name in ("description", "total", "used", "visible", "capability", "bus")}
+        fields |= {"pcie_width": card.get("link_width"), "pcie_width_max": card.get("link_width_max")}
+        fields["pcie_generation"] = _GENERATIONS.get(card.get("link_speed"))
+        fields["pcie_generation_max"] = _GENERATIONS.get(card.get("link_speed_max"))
         if fields["used"] is not None:
             fields["free"] = fields["total"] - fields["used"]
         line = (card.origin.line or notes.first_line) - notes.first_line
