@@ -253,6 +253,10 @@ def count_parameters(facts: dict[str, Any], tied: bool) -> int | None:
     heads: float = _largest(facts.get("model.heads"))
     attention = embd * (2 * heads * (facts.get("model.head_dim_k") or 0) * layers + total("embd_k_gqa"))
     attention += embd * total("embd_v_gqa")
+    if rank := facts.get("model.kv_lora_rank"):
+        # Queries through a bottleneck of 1536, heads of 128 + 64 and 128 numbers, as in DeepSeek's and Kimi's models.
+        queries = min(embd * heads * 192, 1536 * (embd + heads * 192))
+        attention = layers * (queries + embd * (rank + 64) + heads * 256 * rank + heads * 128 * embd)
     dense: int = facts.get("model.layers_dense") or 0
     feed_forward = 3 * embd * total("ff")
     if experts := facts.get("model.experts"):

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from doctor.cli.plan import command
+from doctor.errors import UsageProblem
+from doctor.model.document import Model
+from doctor.planning.document import PlanDocument, json_schema
+from doctor.planning.plan import plan, settings_from_command
+from doctor.report.page import Page
+from doctor.report.plan import print_plan
+from tests.model.support import LLAMA, header, put, tensor
+from tests.planning.support import GIB, machine, model
+
+
+def planned(name: str, target: Any, line: str = "llama-server -c 8192 -np 1") -> PlanDocument:
+    engine, settings, unknown = settings_from_command(line)
+    assert not unknown
+    found = plan(model(name), settings, target, engine)
+    jsonschema.validate(found.to_dict(), json_schema())
+    return found
+
+
+def text(document: PlanDocument) -> str:
+    out = io.StringIO()
+    print_plan(document, Page(out))
+    return out.getvalue()
+
+
+def test_what_fits_says_how_much_is_left_where() -> None:
+    found = planned("llama-8b", machine(24))
+    assert found.verdict == "fits"
+    assert found.places[0].left and found.places[0].left > 20 * GIB
+    assert sum(found.places[0].weights.values()) + sum(found.places[1].weights.values()) == found.model["weights"]
+    assert found.flags == ["-c", "8192", "-np", "1", "-ngl", "99"]
+
+
+def test_what_does_not_fit_names_the_place_the_lack_and_a_change() -> None:
+    found = planned("llama-mha", machine(1.5, ram=32), "llama-server -c 16384 -np 1 -ngl 99")
+    assert found.verdict == "does_not_fit"
+    assert "GPU0 lacks" in found.summary
+    assert found.options[0].fits
+    for option in found.options:
+        if option.flags and option.what != "quant":
+            again = planned("llama-mha", machine(1.5, ram=32), " ".join(["llama-server", *option.flags]))
+            assert (again.verdict == "fits") is option.fits, option.text
+
+
+def test_the_layers_are_chosen_where_the_user_leaves_it_open() -> None:
+    found = planned("llama-mha", machine(1.5), "llama-server -c 16384 -np 1")
+    assert found.verdict == "fits"
+    assert 0 < found.settings["setting.gpu_layers"] < 5
+
+
+def test_the_experts_of_a_mixture_leave_the_device_first() -> None:
+    found = planned("qwen3moe-30b", machine(0.9), "llama-server -c 4096 -np 1")
+    assert found.verdict == "fits"
+    assert found.settings["setting.gpu_layers"] == 3
+    assert found.settings["setting.n_cpu_moe"] == 1
+
+
+def test_without_a_context_the_largest_that_fits_is_taken() -> None:
+    found = planned("llama-mha", machine(3), "llama-server -np 1")
+    assert found.verdict == "fits"
+    assert found.settings["setting.context"] < 131072
+    assert any("No context" in note for note in found.notes)
+    more = f"llama-server -np 1 -ngl 99 -c {found.settings['setting.context'] + 256}"
+    assert planned("llama-mha", machine(3), more).verdict == "does_not_fit"
+
+
+def test_a_server_without_parallel_has_four_slots_in_one_pool() -> None:
+    found = planned("llama-8b", machine(24), "llama-server -c 8192")
+    assert (found.settings["setting.slots"], found.settings["setting.kv_unified"]) == (4, True)
+    assert found.flags[:5] == ["-c", "8192", "-np", "4", "-kvu"]
+
+
+def test_nothing_is_said_to_fit_where_no_memory_is_known() -> None:
+    found = planned("llama-8b", replace(machine(), ram=None))
+    assert found.verdict == "unknown"
+
+
+def test_a_cache_that_cannot_be_computed_is_not_guessed() -> None:
+    known = model("llama-8b")
+    odd = Model(known.path, known.source, {**known.facts, "model.arch": "minimax-m3"}, known.tensors)
+    found = plan(odd, {}, machine(24))
+    assert found.verdict == "unknown"
+    assert "further caches" in found.problems[0]
+    assert "further caches" in text(found)
+
+
+def test_a_bound_of_speed_counts_experts_in_use_and_every_place() -> None:
+    target = replace(machine(24), bandwidth=1e11)
+    dense, mixture = planned("llama-8b", target), planned("qwen3moe-30b", target)
+    assert dense.speed.bound and mixture.speed.bound
+    assert dense.speed.token_bytes == pytest.approx(750 * 1024**2, rel=0.01)  # without the embedding
+    assert mixture.speed.token_bytes < 0.4 * mixture.model["weights"]
+    half = planned("llama-8b", target, "llama-server -c 8192 -np 1 -ngl 3")
+    assert half.speed.bound and half.speed.bound < dense.speed.bound
+    assert planned("llama-8b", machine(24), "llama-server -c 8192 -ngl 0").speed.bound is None
+
+
+def test_numbers_alone_are_enough_for_a_plan(tmp_path: Path) -> None:
+    from doctor.model.read import read_model
+
+    lines = "params: 70.6B\nquant: Q4_K_M\nlayers: 80\nembd: 8192\nff: 28672\nheads: 64\nheads_kv: 8\nvocab: 128256\n"
+    known = read_model(put(tmp_path, (lines + "context: 131072").encode(), "m.yaml"))
+    found = plan(known, {"setting.context": 8192, "setting.slots": 1}, machine(24, 24))
+    assert found.verdict == "fits"
+    assert sum(sum(place.weights.values()) for place in found.places) == known.weights
+    assert plan(known, {"setting.context": 8192}, machine(24)).settings["setting.gpu_layers"] < 81
+
+
+def test_the_page_shows_every_part_and_fits_its_width() -> None:
+    found = planned("gemma3-12b", machine(4, 4), "llama-server -c 16384 -np 1")
+    shown = text(found)
+    for words in (
+        "weights",
+        "KV cache",
+        "compute buffer ~",
+        "kept free",
+        "Counted with",
+        "What else fits",
+        "no forecast",
+    ):
+        assert words in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(command, list(arguments), standalone_mode=False)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    content = header(LLAMA, [tensor("token_embd.weight", (256, 3), kind=1)])
+    path = put(tmp_path, content + b"\0" * 4096)
+    done = run(str(path), "--target", "2x-rtx-4090", "--format", "json", "--command", "llama-server -c 512")
+    assert done.return_value == 0
+    assert json.loads(done.stdout)["verdict"] == "fits"
+    named = run("--command", f"llama-server -m {path} --no-such-flag 3", "--target", "2x-rtx-4090")
+    assert "no-such-flag" in named.stdout
+    assert "2x-rtx-4090" in run("--list-targets").stdout
+    assert isinstance(run(str(tmp_path / "none.gguf")).exception, UsageProblem)
+    assert run().exception is not None
+
+
+RANKS = "vllm serve x --max-model-len 32768"
+
+
+def test_vllm_gets_a_share_of_each_card() -> None:
+    found = planned("llama-8b-f16", machine(80, 80, backend="cuda"), f"{RANKS} -tp 2 --gpu-memory-utilization 0.8")
+    assert found.verdict == "fits"
+    place = found.places[0]
+    assert sum(part.bytes for part in place.parts) == pytest.approx(0.8 * 80 * GIB, abs=2)
+    each = 2 * 2 * 8 * 128 * 2 / 2  # layers, K and V, heads, head size, bytes, ranks
+    kv = next(part.bytes for part in place.parts if part.kind == "kv")
+    assert f"{int(kv / each) // 16 * 16} tokens" in found.summary
+
+
+def test_vllm_that_does_not_fit_says_why() -> None:
+    small = planned("llama-8b-f16", machine(2, backend="cuda"), RANKS)
+    assert small.verdict == "does_not_fit"
+    assert "KV cache holds" in small.summary
+    held = machine(24, backend="cuda")
+    held = replace(held, devices=tuple(replace(device, free=10 * GIB) for device in held.devices))
+    assert "more than is free" in planned("llama-8b-f16", held, RANKS).summary
+    assert "2 devices" in planned("llama-8b-f16", machine(24), f"{RANKS} -tp 2").summary
+    with pytest.raises(UsageProblem, match="can't be split over 3"):
+        planned("llama-8b-f16", machine(24, 24, 24), f"{RANKS} -tp 3")
+
+
+def test_sglang_has_flags_of_its_own() -> None:
+    line = "python -m sglang.launch_server --model-path x --context-length 8192 --mem-fraction-static 0.7 --tp 2"
+    found = planned("llama-8b-f16", machine(24, 24, backend="cuda"), line)
+    assert found.engine == "sglang"
+    assert (found.settings["setting.context"], found.settings["setting.tensor_parallel"]) == (8192, 2)
+    assert "--mem-fraction-static" in found.flags
