@@ -11,9 +11,10 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from doctor.api import analyze
+    from doctor.planning.request import plan_request as plan
     from doctor.vocabulary.document import Diagnosis, Finding
 
-__all__ = ["Diagnosis", "Finding", "__version__", "analyze"]
+__all__ = ["Diagnosis", "Finding", "__version__", "analyze", "plan"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> Any:
         from doctor.api import analyze
 
         return analyze
+    if name == "plan":
+        from doctor.planning.request import plan_request
+
+        return plan_request
     if name in {"Diagnosis", "Finding"}:
         from doctor.vocabulary import document
 

@@ -23,20 +23,14 @@ def command(model: str | None, engine_command: str | None, target: str | None, l
 
     The exit status is 0 if it fits, 1 if not, 3 if too little is known.
     """
-    from doctor.planning.target import examples, read_target
+    from doctor.planning.target import examples
 
     if list_targets:
         click.echo("\n".join(examples()))
         return 0
-    from doctor.model.read import read_model
-    from doctor.planning.plan import plan, settings_from_command
+    from doctor.planning.request import plan_request
 
-    engine, settings, unknown = settings_from_command(engine_command) if engine_command else ("llama.cpp", {}, [])
-    path = model or settings.get("setting.model_path")
-    if not path:
-        raise click.UsageError("Which model? Name a file or folder, or give --command with the engine's model option.")
-    document = plan(read_model(path), settings, read_target(target), engine)
-    document.problems += [f"--command: {word} is no option that is known here, and does not count" for word in unknown]
+    document = plan_request(model, command=engine_command, target=target)
     if format_ == "json":
         import json
 

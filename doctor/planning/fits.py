@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from doctor.memory.fit import largest_multiple
 from doctor.memory.kv import pad
 from doctor.memory.model import HyperParameters
-from doctor.memory.places import Place
+from doctor.memory.places import Part, Place
 from doctor.memory.weights import BITS_PER_WEIGHT, LADDER
 from doctor.planning.layout import Layout, Piece, chosen_devices, lay_out
 from doctor.planning.settings import Settings
@@ -24,15 +24,30 @@ LEAST_CONTEXT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One model on one machine; ``layout`` gives what settings make of it."""
+    """One model on one machine; ``layout`` gives what settings make of it.
+
+    Attributes:
+        projector: bytes of a vision projector's weights, which lie on the first device.
+        draft: a draft model, which has the same context and goes to the devices whole.
+    """
 
     pieces: Sequence[Piece]
     model: HyperParameters
     target: Target
+    projector: int = 0
+    draft: Case | None = None
 
     def layout(self, settings: Settings) -> Layout:
         """Raises as ``lay_out``."""
-        return lay_out(self.pieces, self.model, settings, self.target)
+        found = lay_out(self.pieces, self.model, settings, self.target)
+        if self.projector:
+            found.places[0].parts.append(Part("vision", self.projector, "estimate"))
+        if self.draft is not None:
+            own = replace(settings, gpu_layers=self.draft.all_layers, cpu_moe=0, overrides=(), tensor_split=())
+            for place, beside in zip(found.places, self.draft.layout(own).places, strict=True):
+                size = beside.need - beside.part("runtime") - beside.part("held by the GPU")
+                place.parts.append(Part("draft", size, "estimate"))
+        return found
 
     def fits(self, settings: Settings) -> bool:
         """Whether no place is short; one whose memory is not known counts as large enough."""

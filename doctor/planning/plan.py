@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from doctor import __version__
-from doctor.errors import UsageProblem
 from doctor.memory.model import HyperParameters
 from doctor.memory.values import Values
 from doctor.memory.weights import current_bits
@@ -28,12 +27,21 @@ EXACT = {"weights", "mapped weights", "kv", "state", "output", "repack"}
 RANK_ENGINES = {"vllm", "sglang"}
 
 
-def plan(model: Model, settings: Mapping[str, Any], target: Target, engine: str = "llama.cpp") -> PlanDocument:
+def plan(
+    model: Model,
+    settings: Mapping[str, Any],
+    target: Target,
+    engine: str = "llama.cpp",
+    *,
+    projector: Model | None = None,
+    draft: Model | None = None,
+) -> PlanDocument:
     """What lies where, whether it fits, and what would.
 
     Args:
         settings: ``setting.*`` facts; what is missing is the engine's default, or chosen so that it fits.
         engine: ``llama.cpp`` and what is built on it, ``vllm`` or ``sglang``.
+        projector, draft: what is loaded beside it (``--mmproj``, ``--model-draft``), for llama.cpp.
 
     Raises:
         UsageProblem: a setting that the engine would refuse.
@@ -62,11 +70,16 @@ def plan(model: Model, settings: Mapping[str, Any], target: Target, engine: str 
             document.summary = f"Not known: {error}."
             return document
     given = settings_of(settings, hyper)
-    tensors = model.tensors
-    if not tensors:
-        tensors = stand_ins(hyper, model.weights)
+    if not model.tensors:
         document.notes.append("No header lists the tensors: layers are taken as equal, within a few per cent.")
-    case = Case(pieces_of(tensors, hyper), hyper, target)
+    case = _case(model, target)
+    if projector is not None:
+        case = replace(case, projector=projector.weights or 0)
+        document.notes.append(
+            "Of the vision projector the weights are counted, not what an image takes while it is read."
+        )
+    if draft is not None and draft.weights:
+        case = replace(case, draft=_case(draft, target))
     try:
         chosen = _choose(case, given, document)
         layout = case.layout(chosen)
@@ -84,6 +97,11 @@ def plan(model: Model, settings: Mapping[str, Any], target: Target, engine: str 
     document.speed = speed_bound(layout, hyper, target, devices)
     document.verdict, document.summary = _verdict(document, layout, chosen)
     return document
+
+
+def _case(model: Model, target: Target) -> Case:
+    hyper = HyperParameters.from_facts(Values(model.resolve))
+    return Case(pieces_of(model.tensors or stand_ins(hyper, model.weights or 0), hyper), hyper, target)
 
 
 def _choose(case: Case, given: Settings, document: PlanDocument) -> Settings:
@@ -196,33 +214,3 @@ def _settings(settings: Settings, case: Case) -> dict[str, Any]:
     if settings.split_mode != "layer":
         found["setting.split_mode"] = settings.split_mode
     return found
-
-
-def settings_from_command(text: str) -> tuple[str, dict[str, Any], list[str]]:
-    """Engine, ``setting.*`` facts, and what the engine does not know, of a command line.
-
-    Raises:
-        UsageProblem: no command line.
-    """
-    from doctor.facts.config.argv import parse_command
-    from doctor.facts.config.argv import settings_of as options_in
-    from doctor.facts.options import KnownOption
-    from doctor.rulebook.book import load_book
-    from doctor.vocabulary.facts import ABSENT, Origin
-
-    command = parse_command(text)
-    if command is None:
-        hint = "check the quotes; give it as one argument"
-        raise UsageProblem("not a command line that can be read", subject="--command", hint=hint)
-    book = load_book()
-    engine = "sglang" if command.program.startswith("sglang") else book.programs().get(command.program, "llama.cpp")
-    names = [engine, *book.bases(engine)]
-    listed = [option for name in names for option in book.dialects.get(name, {}).get("options", [])]
-    if engine == "sglang" and not listed:
-        from doctor.planning.ranks import SGLANG_OPTIONS
-
-        listed = list(SGLANG_OPTIONS)
-    known = [KnownOption(**option) for option in listed]
-    facts, unknown, _ = options_in(command, known, Origin("--command"))
-    found = {fact.name: fact.value for fact in facts if fact.value is not ABSENT}
-    return engine, found, [str(word) for word in unknown]

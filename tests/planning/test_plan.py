@@ -14,7 +14,8 @@ from doctor.cli.plan import command
 from doctor.errors import UsageProblem
 from doctor.model.document import Model
 from doctor.planning.document import PlanDocument, json_schema
-from doctor.planning.plan import plan, settings_from_command
+from doctor.planning.plan import plan
+from doctor.planning.request import settings_from_command
 from doctor.report.page import Page
 from doctor.report.plan import print_plan
 from tests.model.support import LLAMA, header, put, tensor
@@ -107,6 +108,15 @@ def test_a_bound_of_speed_counts_experts_in_use_and_every_place() -> None:
     assert planned("llama-8b", machine(24), "llama-server -c 8192 -ngl 0").speed.bound is None
 
 
+def test_a_projector_and_a_draft_model_lie_beside_it() -> None:
+    settings = {"setting.context": 8192, "setting.slots": 1}
+    beside = {"projector": model("llama-tied"), "draft": model("llama-tied")}
+    parts = {part.kind: part.bytes for part in plan(model("llama-8b"), settings, machine(24), **beside).places[0].parts}
+    alone = plan(model("llama-tied"), settings, machine(24)).places[0]
+    assert parts["vision"] == model("llama-tied").weights
+    assert parts["draft"] == alone.need
+
+
 def test_numbers_alone_are_enough_for_a_plan(tmp_path: Path) -> None:
     from doctor.model.read import read_model
 
@@ -148,7 +158,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "no-such-flag" in named.stdout
     assert "2x-rtx-4090" in run("--list-targets").stdout
     assert isinstance(run(str(tmp_path / "none.gguf")).exception, UsageProblem)
-    assert run().exception is not None
+    assert isinstance(run().exception, UsageProblem)
 
 
 RANKS = "vllm serve x --max-model-len 32768"
