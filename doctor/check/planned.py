@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from doctor.check.launchers import GPUSTACK, implied, placed_by_gpustack, started_by_gpustack
 from doctor.facts.assemble import Given, assemble, commands_for, is_of, options_of
 from doctor.facts.config.deployments import program_of
 from doctor.read.nodes import UNPLACED
@@ -68,6 +69,8 @@ def planned_runs(
         run = _run(len(found) + 1, workload.path, workload.line, engine, book)
         run.product = program_of(workload, book.programs())
         _version(run, workload.image, book)
+        if engine == GPUSTACK and model is not None and deployments.command is None:
+            started_by_gpustack(run, model, book)
         given = Given(workloads=[workload, *(models if len(models) == 1 else [])])
         found.append(_planned(run, workload, given, deployments, model, hosts, book, problems))
     command = deployments.command
@@ -151,6 +154,8 @@ def _planned(
         given.records += model.as_records()
     sets, nodes = assemble(Timeline(runs=[run]), given, book)
     facts = sets[run.id]
+    for fact in [*implied(run, workload, deployments, book), *placed_by_gpustack(run, workload)]:
+        facts.add(fact, first_wins=True)
     if workload is not None:
         _container_defaults(workload, facts)
     _programs_version(run, facts, book)

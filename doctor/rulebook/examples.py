@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from doctor.diagnose.engine import Diagnostician
 from doctor.diagnose.findings import plain
-from doctor.diagnose.match import Candidate, match_rule
+from doctor.diagnose.match import Candidate, Ground, check_rule, match_rule
 from doctor.diagnose.rank import recovered
 from doctor.facts.assemble import Given, assemble
 from doctor.facts.catalogue import load_catalogue
 from doctor.facts.convert import convert
+from doctor.read.nodes import UNPLACED
 from doctor.scan.database import Database
-from doctor.scan.runs import ScannedSource, build_timeline
+from doctor.scan.runs import Run, ScannedSource, Timeline, build_timeline
 from doctor.scan.scanner import scan_text
 from doctor.vocabulary.facts import ABSENT, Origin, Record
 from doctor.vocabulary.terms import Kind
 
 if TYPE_CHECKING:
+    from doctor.facts.factset import FactSet
     from doctor.rulebook.book import CompiledRule, RuleBook
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -44,6 +46,10 @@ def try_examples(book: RuleBook, ids: Sequence[str] = ()) -> Iterator[ExampleRes
             for number, example in enumerate(rule.card["examples"][expected], 1):
                 reason = _try(rule, example, expected == "match", book, database)
                 yield ExampleResult(rule.id, f"{expected}[{number}]", not reason, reason)
+            told = (rule.card["check"] or {"examples": {expected: []}})["examples"][expected]
+            for number, example in enumerate(told, 1):
+                reason = _try_check(rule, example, expected == "match", book)
+                yield ExampleResult(rule.id, f"check.{expected}[{number}]", not reason, reason)
 
 
 def _try(rule: CompiledRule, example: dict[str, Any], wanted: bool, book: RuleBook, database: Database) -> str:
@@ -92,6 +98,47 @@ def _candidates(rule: CompiledRule, example: dict[str, Any], book: RuleBook, dat
     judge = Diagnostician(book, timeline, facts_of, nodes, given)
     judge.set_outcomes([])
     return match_rule(rule, judge.ground_of(timeline.runs, timeline.context))
+
+
+def _try_check(rule: CompiledRule, example: dict[str, Any], wanted: bool, book: RuleBook) -> str:
+    """A deployment in facts and records alone."""
+    name, _, version = (example["engine"] or "").partition(" ")
+    run = Run("run-1", 0, "example", UNPLACED, 1, 1, engine=name or None)
+    run.engines = [name, *book.bases(name)] if name else []
+    run.versions = {name: version} if version else {}
+    if wrapper := example["facts"].get("engine.wrapper"):
+        run.wrapper = wrapper
+        run.engines.append(wrapper)
+    given = Given()
+    for kind, elements in example["records"].items():
+        given.records += [Record(kind, fields, Origin("example")) for fields in elements]
+    facts_of, nodes = assemble(Timeline(runs=[run]), given, book)
+    _put(example, facts_of[run.id])
+    candidate = check_rule(rule, run, Ground(book, {}, facts_of, nodes, [run]))
+    if not wanted:
+        return "must not match, but does" if candidate is not None and candidate.holds else ""
+    if candidate is None:
+        return "must match, but does not"
+    if not candidate.holds:
+        return f"can't be decided without {', '.join(sorted(candidate.missing))}: give them under facts"
+    return _differences(candidate, example)
+
+
+def _put(example: dict[str, Any], facts: FactSet) -> None:
+    """An example's facts, and the memory that follows from them."""
+    from doctor.api import add_derived
+
+    for fact, value in example["facts"].items():
+        kind = load_catalogue().type_of(fact)
+        typed = convert(value, kind) if isinstance(value, str) and kind else value
+        if value is None:
+            facts.absent.add(fact)
+        else:
+            facts.put(fact, typed, "example")
+    add_derived(facts)
+    for fact, value in example["facts"].items():
+        if fact.startswith("memory.") and value is not None:
+            facts.put(fact, value, "example")
 
 
 def _differences(candidate: Candidate, example: dict[str, Any]) -> str:
