@@ -148,7 +148,7 @@ def hello(host: str, port: int, seconds: float) -> list[str]:
         except TimeoutError:
             said = f"no answer within {seconds:g} s (it serves one client at a time)"
             break
-        except EOFError:
+        except (EOFError, ConnectionResetError, BrokenPipeError):
             said = "closed the connection"
         except OSError as error:
             said = error.strerror or str(error)

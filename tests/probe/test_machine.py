@@ -152,3 +152,28 @@ def test_a_secret_in_the_environment_does_not_leave(tmp_path: Path) -> None:
     assert "aB3aB3" not in told.stdout
     assert "nobodys-business" not in told.stdout
     assert "HF_TOKEN=<secret-1>" in told.stdout
+
+
+def test_the_published_schema_is_this_one() -> None:
+    published = Path(__file__).parents[2] / "docs" / "probe.schema.json"
+    assert json.loads(published.read_text()) == json_schema()
+
+
+@LINUX
+def test_a_real_memory_limit_is_seen(tmp_path: Path) -> None:
+    group = Path("/sys/fs/cgroup/memory/llmdoctor-test")
+    try:
+        group.mkdir(exist_ok=True)
+        (group / "memory.limit_in_bytes").write_text(str(3 * 2**30))
+    except OSError:
+        pytest.skip("no cgroup that may be made here")
+    try:
+        code = (
+            "import os, json; open('/sys/fs/cgroup/memory/llmdoctor-test/tasks', 'w').write(str(os.getpid()))\n"
+            "from doctor.probe import take\nfrom doctor.probe.read import fill\n"
+            "print(json.dumps(fill(take(10)).facts['host.cgroup_limit']))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        assert json.loads(done.stdout) == 3 * 2**30
+    finally:
+        group.rmdir()
