@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doctor.check.room import entries
-from doctor.diagnose.engine import not_judged
+from doctor.diagnose.engine import MAX_NOT_JUDGED, not_judged
 from doctor.diagnose.findings import MAX_EVIDENCE, MAX_TEXT, Writer, plain
 from doctor.diagnose.match import Candidate, Ground, check_rule, match_rule, primary_signatures
 from doctor.diagnose.rank import Judged
 from doctor.diagnose.summary import run_entry, setting_entries
-from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, Problem
+from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, NotJudged, Problem
 from doctor.vocabulary.facts import Layer
 from doctor.vocabulary.terms import Kind, Severity
 
@@ -55,7 +55,8 @@ def judge(
         document.settings += setting_entries(planned.run, planned.facts)
     _sort_out(document, book)
     document.judged = sorted(judged)
-    document.could_not_judge = _told_once(not_judged(unknown), has_model=has_model, has_machine=has_machine)
+    document.could_not_judge = not_judged(unknown) or _not_given(rules, runs, has_model, has_machine)
+    _say_what_supplies(document.could_not_judge, has_model=has_model, has_machine=has_machine)
     _conclude(document, book, {name for names in unknown.values() for name in names})
 
 
@@ -71,7 +72,7 @@ def _candidates(
     run = planned.run
     ground = Ground(book, {}, {run.id: planned.facts}, planned.nodes, [run])
     for rule in rules:
-        if rule.engines and not any(entry["name"] in run.engines for entry in rule.engines):
+        if not _is_about(rule, set(run.engines)):
             continue
         try:
             if rule.check is not None:
@@ -133,7 +134,27 @@ def _sort_out(document: Diagnosis, book: RuleBook) -> None:
     document.findings.sort(key=order)
 
 
-def _told_once(groups: list[Any], *, has_model: bool, has_machine: bool) -> list[Any]:
+def _not_given(
+    rules: Sequence[CompiledRule], runs: Sequence[Planned], has_model: bool, has_machine: bool
+) -> list[NotJudged]:
+    """Without a model or a machine nothing tells whether it fits, even where no rule has got as far as asking."""
+    missing = [name for name, known in (("model", has_model), ("host", has_machine)) if not known]
+    engines = {name for planned in runs for name in planned.run.engines}
+    if not missing or not engines:
+        return []
+    named = [rule.id for rule in rules if rule.check and _asks_for_memory(rule) and _is_about(rule, engines)]
+    return [NotJudged(missing=", ".join(missing), rules=named[:MAX_NOT_JUDGED], hint="")]
+
+
+def _asks_for_memory(rule: CompiledRule) -> bool:
+    return rule.check is not None and any("memory." in text for text in rule.check["when"])
+
+
+def _is_about(rule: CompiledRule, engines: set[str]) -> bool:
+    return not rule.engines or any(entry["name"] in engines for entry in rule.engines)
+
+
+def _say_what_supplies(groups: Sequence[NotJudged], *, has_model: bool, has_machine: bool) -> None:
     """What would supply a missing fact: before anything has run, that is the machine, the model or a setting."""
     for group in groups:
         heads = {name.split(".")[0] for name in group.missing.split(", ")}
@@ -148,7 +169,6 @@ def _told_once(groups: list[Any], *, has_model: bool, has_machine: bool) -> list
             group.hint = "name the version: an image's tag, or a probe of the machine that has the program"
         elif heads & {"host", "device", "memory", "numa_node", "disk"}:
             group.hint = "say it in the target's YAML or probe"
-    return groups
 
 
 def _conclude(document: Diagnosis, book: RuleBook, open_rules: set[str]) -> None:
@@ -165,7 +185,11 @@ def _conclude(document: Diagnosis, book: RuleBook, open_rules: set[str]) -> None
         document.summary = "No program of an engine was found in the input."
     elif serious:
         document.verdict = "unknown"
-        document.summary = f"Nothing speaks against {count}, but {len(serious)} serious rules could not be judged."
+        rules = "a serious rule" if len(serious) == 1 else f"{len(serious)} serious rules"
+        document.summary = f"Nothing speaks against {count}, but {rules} could not be judged."
+    elif document.could_not_judge and document.could_not_judge[0].missing in {"model", "host", "model, host"}:
+        document.verdict = "unknown"
+        document.summary = f"Nothing speaks against {count}, but whether it fits into memory is not known."
     else:
         document.verdict = "clear"
         document.summary = f"{len(document.judged)} rules have nothing against {count}."

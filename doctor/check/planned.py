@@ -158,7 +158,7 @@ def _planned(
         facts.add(fact, first_wins=True)
     if workload is not None:
         _container_defaults(workload, facts)
-    _programs_version(run, facts, book)
+    _programs_version(run, facts, book, Origin(run.path, _image_line(workload, deployments)))
     problems += [Problem(stage="facts", subject=told[0], message=told[1]) for told in given.troubles]
     planned = Planned(run, facts, nodes, _deployment(run, given, deployments, book), workload)
     facts.computing = partial(_compute, planned, model, hosts)
@@ -177,8 +177,18 @@ def _container_defaults(workload: Workload, facts: FactSet) -> None:
         facts.add(Fact("host.memlock_limit", CONTAINER_MEMLOCK, origin))
 
 
-def _programs_version(run: Run, facts: FactSet, book: RuleBook) -> None:
-    """Of a program that the machine has itself, the version that a probe found."""
+def _image_line(workload: Workload | None, deployments: Deployments) -> int | None:
+    """Where a container's image stands, which is what tells the version."""
+    file = deployments.declared.files.get(workload.path) if workload is not None else None
+    if workload is None or file is None or not workload.image:
+        return workload.line if workload is not None else None
+    lines = file.text.split("\n")
+    behind = range(max(workload.line - 1, 0), len(lines))
+    return next((number + 1 for number in behind if workload.image in lines[number]), workload.line)
+
+
+def _programs_version(run: Run, facts: FactSet, book: RuleBook, origin: Origin) -> None:
+    """The version: of the image, else, of a program that the machine has itself, the one that a probe found."""
     from doctor.versions import Version
 
     for record in facts.collection("program") or []:
@@ -188,8 +198,11 @@ def _programs_version(run: Run, facts: FactSet, book: RuleBook) -> None:
                 run.versions[run.engine] = text
                 _inside(run, book)
     known = run.versions.get(run.engine or "")
-    if known and facts.value("engine.version") is None:
-        facts.add(Fact("engine.version", Version.parse(known), Origin(run.path, run.first_line)))
+    if known:
+        facts.add(Fact("engine.version", Version.parse(known), origin))
+    build = re.fullmatch(r"b?(\d{3,6})", run.versions.get("llama.cpp", ""))
+    if build:
+        facts.add(Fact("engine.base_build", int(build[1]), origin))
 
 
 def _deployment(run: Run, given: Given, deployments: Deployments, book: RuleBook) -> Deployment:
