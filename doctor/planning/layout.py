@@ -31,6 +31,11 @@ _FIRST_LAYER = ("per_layer_model_proj.", "per_layer_proj_norm.")
 _AVX2 = {"q4_0", "q4_k", "iq4_nl", "mxfp4"}
 _NEON = {"q4_0", "q4_k", "q5_k", "q6_k", "iq4_nl", "mxfp4", "q8_0"}
 _PATTERN_SECONDS = 1.0
+_COPYING = {"cuda", "rocm", "vulkan", "sycl", "cann"}
+COPIED_MATRICES = 2
+"""These back ends compute large batches with matrices that lie in host memory, and copy them to the device for it
+(``offload_op``); how many copies there are at once was not measured. llama.cpp's tools/fit-params/README.md shows 898
+MiB on an RTX 4090, which are a copied output matrix and its logits: more than two matrices of experts were not there."""
 PIPELINE_COPIES = 4
 """Copies of a batch's inputs where devices work on several batches at once (``GGML_SCHED_MAX_COPIES``)."""
 
@@ -65,6 +70,7 @@ class Layout:
         experts: bytes of routed experts by place.
         embedding: bytes of host memory of which a token reads one row only.
         mapped: names of the tensors that are read through the mapped file.
+        largest_on_host: bytes of the largest matrix of a layer that stays in host memory.
     """
 
     places: list[Place]
@@ -73,6 +79,7 @@ class Layout:
     experts: list[int] = field(default_factory=list)
     embedding: int = 0
     mapped: list[str] = field(default_factory=list)
+    largest_on_host: int = 0
 
     @property
     def devices(self) -> list[Place]:
@@ -156,7 +163,10 @@ def add_context(layout: Layout, model: HyperParameters, settings: Settings, devi
             compute = compute_bytes(model, shape, outputs if index == last else 0) or 0
             if index not in layout.layer_place[:-1]:
                 compute = 4 * outputs * ((model.vocab or 0) + (model.embd or 0))  # the output alone
-            _add(place, "compute", compute + (handed // 2 if copies > 1 and index == min(used) else 0))
+            if index == min(used):
+                compute += handed // 2 if copies > 1 else 0
+                compute += COPIED_MATRICES * layout.largest_on_host if devices[index].backend in _COPYING else 0
+            _add(place, "compute", compute)
             _add(place, "runtime", devices[index].runtime)
     if host in layout.layer_place or layout.experts[host]:
         _add(layout.host, "compute", compute_bytes(model, shape, outputs if last == host else 0) or 0)
@@ -221,6 +231,8 @@ def _weights(
         if piece.layer < 0 and piece.name not in read_whole:
             layout.embedding += piece.bytes
         place = overridden.get(piece.name, host if piece.layer < 0 else layout.layer_place[piece.layer])
+        if place == host and 0 <= piece.layer < (model.layers or 0) and piece.matrix:
+            layout.largest_on_host = max(layout.largest_on_host, piece.bytes)
         if piece.twice and place == host:
             if piece.type in repacks and not pinned:
                 repacked += piece.bytes

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from doctor.errors import UsageProblem
-from tests.planning.support import GIB, MIB, case, machine, settings
+from doctor.memory.model import HyperParameters
+from doctor.memory.values import Values
+from doctor.planning.fits import Case
+from doctor.planning.layout import pieces_of
+from tests.planning.support import GIB, MIB, SPECS, case, machine, of_spec, settings
 
 
 def weights(name: str, target: object, **given: object) -> list[int]:
@@ -52,6 +58,22 @@ def test_experts_can_stay_on_the_host_by_number_or_by_pattern() -> None:
     assert weights("qwen3moe-30b", machine(24), override_tensor=r"blk\.0\..*exps=CPU") == one_layer
 
 
+def test_figures_of_a_public_log() -> None:
+    """llama.cpp's tools/fit-params/README.md: Qwen3-30B-A3B in 16 bits on an RTX 4090, all 48 layers but not the output
+    (its build put that one last), experts of 34 layers on the host, 4096 tokens: 17904 MiB of weights, 384 of context,
+    898 of compute buffer, which are the output matrix that was copied (593.5), the logits (296.75) and 8."""
+    spec = replace(SPECS["qwen3moe-30b"], layers=48, type="F16")
+    known = of_spec(spec)
+    hyper = HyperParameters.from_facts(Values(known.resolve))
+    one = Case(pieces_of(known.tensors, hyper), hyper, machine(24, backend="cuda"))
+    device = one.layout(settings(one, gpu_layers=99, n_cpu_moe=34)).places[0]
+    output = next(tensor.bytes for tensor in known.tensors if tensor.name == "output.weight")
+    assert (device.part("weights") - output) / MIB == pytest.approx(17904, abs=1)
+    assert device.part("kv") == 384 * MIB
+    assert output / MIB + 8 + 296.75 == pytest.approx(898, abs=1)
+    assert 2 * 384 < device.part("compute") / MIB < 898  # two matrices of experts are copied, the output is not
+
+
 def test_a_pattern_that_cannot_be_used_is_named() -> None:
     with pytest.raises(UsageProblem, match="can't be used"):
         weights("llama-8b", machine(24), override_tensor="(=CPU")
@@ -81,8 +103,6 @@ def test_weights_are_mapped_copied_locked_or_repacked() -> None:
 
 def test_memory_that_is_shared_counts_on_the_host_too() -> None:
     one = case("llama-8b", machine(24))
-    from dataclasses import replace
-
     shared = replace(one.target, devices=tuple(replace(device, shared=True) for device in one.target.devices))
     layout = replace(one, target=shared).layout(settings(one, gpu_layers=99))
     assert layout.host.part("held by the GPU") == layout.places[0].need
