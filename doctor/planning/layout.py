@@ -35,7 +35,7 @@ _COPYING = {"cuda", "rocm", "vulkan", "sycl", "cann"}
 COPIED_MATRICES = 2
 """These back ends compute large batches with matrices that lie in host memory, and copy them to the device for it
 (``offload_op``); how many copies there are at once was not measured. llama.cpp's tools/fit-params/README.md shows 898
-MiB on an RTX 4090, which are a copied output matrix and its logits: more than two matrices of experts were not there."""
+MiB on an RTX 4090, a copied output matrix and its logits: more than two matrices of experts were not there."""
 PIPELINE_COPIES = 4
 """Copies of a batch's inputs where devices work on several batches at once (``GGML_SCHED_MAX_COPIES``)."""
 
