@@ -11,10 +11,11 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from doctor.api import analyze
+    from doctor.checking import check
     from doctor.planning.request import plan_request as plan
     from doctor.vocabulary.document import Diagnosis, Finding
 
-__all__ = ["Diagnosis", "Finding", "__version__", "analyze", "plan"]
+__all__ = ["Diagnosis", "Finding", "__version__", "analyze", "check", "plan"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +23,10 @@ def __getattr__(name: str) -> Any:
         from doctor.api import analyze
 
         return analyze
+    if name == "check":
+        from doctor.checking import check
+
+        return check
     if name == "plan":
         from doctor.planning.request import plan_request
 

@@ -55,7 +55,7 @@ def command(
     helm template chart | llmdoctor check - --target 8x-h100
     llmdoctor check --command "llama-server -m m.gguf -ngl 99 -c 65536" --target this
     """
-    from doctor.check import Request, check_request
+    from doctor.checking import Request, check_request
 
     document = check_request(
         Request(paths=deployments, command=engine_command, model=model, targets=targets, rule_folders=rule_folders),

@@ -11,8 +11,8 @@ from doctor.vocabulary.document import MemoryEntry, MemoryPart
 from doctor.vocabulary.facts import ABSENT, Layer
 
 if TYPE_CHECKING:
-    from doctor.check.machine import Machine
-    from doctor.check.planned import Planned
+    from doctor.checking.machine import Machine
+    from doctor.checking.planned import Planned
     from doctor.model.document import Model
     from doctor.planning.document import PlanDocument, PlanPlace
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from doctor.check.room import entries
+from doctor.checking.room import entries
 from doctor.diagnose.engine import MAX_NOT_JUDGED, not_judged
 from doctor.diagnose.findings import MAX_EVIDENCE, MAX_TEXT, Writer, plain
 from doctor.diagnose.match import Candidate, Ground, check_rule, match_rule, primary_signatures
@@ -17,8 +17,8 @@ from doctor.vocabulary.facts import Layer
 from doctor.vocabulary.terms import Kind, Severity
 
 if TYPE_CHECKING:
-    from doctor.check.planned import Planned
-    from doctor.check.reading import Deployments
+    from doctor.checking.planned import Planned
+    from doctor.checking.reading import Deployments
     from doctor.rulebook.book import CompiledRule, RuleBook
 
 _ROLES = {"risk": 0, "symptom": 1, "advice": 2}

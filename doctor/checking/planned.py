@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from doctor.check.launchers import GPUSTACK, implied, placed_by_gpustack, started_by_gpustack
+from doctor.checking.launchers import GPUSTACK, implied, placed_by_gpustack, started_by_gpustack
 from doctor.facts.assemble import Given, assemble, commands_for, is_of, options_of
 from doctor.facts.config.deployments import program_of
 from doctor.read.nodes import UNPLACED
@@ -17,8 +17,8 @@ from doctor.vocabulary.document import Problem
 from doctor.vocabulary.facts import Fact, Layer, Origin
 
 if TYPE_CHECKING:
-    from doctor.check.machine import Machine
-    from doctor.check.reading import Deployments
+    from doctor.checking.machine import Machine
+    from doctor.checking.reading import Deployments
     from doctor.facts.config.workload import Workload
     from doctor.facts.factset import FactSet
     from doctor.memory.plan import Derivation
@@ -166,7 +166,7 @@ def _planned(
 
 
 def _compute(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> None:
-    from doctor.check.room import add_room
+    from doctor.checking.room import add_room
 
     add_room(planned, model, hosts)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from doctor.check import check
+from doctor.checking import check
 from doctor.planning.target import examples
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures" / "check"

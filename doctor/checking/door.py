@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from doctor import __version__
-from doctor.check.judge import judge
-from doctor.check.machine import machines
-from doctor.check.planned import planned_runs
-from doctor.check.reading import read
+from doctor.checking.judge import judge
+from doctor.checking.machine import machines
+from doctor.checking.planned import planned_runs
+from doctor.checking.reading import read
 from doctor.vocabulary.document import Diagnosis, Problem
 
 if TYPE_CHECKING:

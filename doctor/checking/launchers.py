@@ -17,7 +17,7 @@ from doctor.facts.convert import convert
 from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin
 
 if TYPE_CHECKING:
-    from doctor.check.reading import Deployments
+    from doctor.checking.reading import Deployments
     from doctor.facts.config.workload import Workload
     from doctor.model.document import Model
     from doctor.rulebook.book import RuleBook
