@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from doctor.bundle.conversations import without_conversations
 from doctor.redact import Redactor
@@ -99,6 +100,14 @@ class Cleaner:
         text = self._names(text)
         masked = "\n".join(self.mask.text(line) if _MASKABLE.search(line) else line for line in text.split("\n"))
         return self._counted("addresses and mail", masked, text, "<ip-", "<mail-")
+
+    def data(self, value: Any) -> Any:
+        """JSON data with each text cleaned by itself: a cut must not break the quotes around it."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.data(part) for part in value]
+        return {name: self.data(part) for name, part in value.items()} if isinstance(value, dict) else value
 
     def _names(self, text: str) -> str:
         if not self.names:

@@ -84,14 +84,7 @@ def prepare(probe: Probe, diagnosis: Diagnosis, gathered: Gathered, cleaner: Cle
 
 
 def _json(text: str, cleaner: Cleaner) -> str:
-    def cleaned(value: Any) -> Any:
-        if isinstance(value, str):
-            return cleaner.text(value)
-        if isinstance(value, list):
-            return [cleaned(part) for part in value]
-        return {name: cleaned(part) for name, part in value.items()} if isinstance(value, dict) else value
-
-    return json.dumps(cleaned(json.loads(text)), indent=1) + "\n"
+    return json.dumps(cleaner.data(json.loads(text)), indent=1) + "\n"
 
 
 def write(bundle: Bundle, members: Sequence[Member], path: Path) -> int:

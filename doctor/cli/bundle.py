@@ -19,7 +19,7 @@ import click
 @click.option("--docker", "containers", multiple=True, metavar="NAME", help="A container's log.")
 @click.option("--kube", "pods", multiple=True, metavar="POD", help="A pod's log.")
 @click.option("-n", "--namespace", metavar="NS", help="The namespace of --kube.")
-@click.option("--timeout", type=click.FloatRange(0.1, 60), default=1.2, show_default=True, help="Seconds for asking.")
+@click.option("--timeout", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Seconds for asking.")
 def command(
     paths: tuple[str, ...],
     output: str | None,

@@ -15,7 +15,7 @@ import click
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--models", "model_folders", multiple=True, metavar="FOLDER", help="Where models lie: its disk matters.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.1, 60), default=1.2, show_default=True, help="Seconds that asking may take."
+    "--timeout", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Seconds that asking may take."
 )
 @click.option(
     "--private", is_flag=True, help="Users, hosts, addresses and home folders as tokens too, not only secrets."
@@ -42,9 +42,12 @@ def command(
     from doctor.probe.questions import questions
     from doctor.probe.read import fill
     from doctor.probe.take import take
+    from doctor.redact import Redactor
 
-    probe = fill(take(timeout, questions(model_folders, engine)))
-    document = _redacted(probe, private=private)
+    shown = format_ == "text" and not output
+    probe = fill(take(timeout, questions(model_folders, engine), meanwhile=_prepare if shown else None))
+    Redactor().data(probe)
+    document = _nameless(probe.to_dict()) if private else probe.to_dict()
     if output:
         from doctor.probe.save import save
 
@@ -52,15 +55,26 @@ def command(
         click.echo(f"written to {output}: {len(probe.answers)} answers", err=True)
     if format_ == "json":
         click.echo(json.dumps(document, indent=1, default=str))
-    elif not output:
+    elif shown:
         _show(probe)
     return 0
 
 
-def _redacted(probe: Any, *, private: bool) -> dict[str, Any]:
-    from doctor.redact import Redactor
+def _nameless(document: dict[str, Any]) -> dict[str, Any]:
+    """As it may leave the house: by the same means as a bundle."""
+    from doctor.bundle.clean import Cleaner
 
-    return dict(Redactor().data(probe.to_dict()))
+    cleaner = Cleaner()
+    cleaner.learn_machine()
+    for answer in document["answers"]:
+        cleaner.learn(answer["output"])
+    return dict(cleaner.data(document))
+
+
+def _prepare() -> None:
+    from doctor.probe.judge import prepare
+
+    prepare()
 
 
 def _show(probe: Any) -> None:

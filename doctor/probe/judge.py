@@ -6,6 +6,14 @@ from doctor.probe.document import Probe
 from doctor.vocabulary.document import Diagnosis
 
 
+def prepare() -> None:
+    """Imports what judging needs, which takes longer than judging: to be done while the tools think."""
+    from importlib import import_module
+
+    for name in ("doctor.api", "doctor.diagnose.engine", "doctor.scan.database", "doctor.rulebook.book", "hyperscan"):
+        import_module(name)
+
+
 def judge_machine(probe: Probe) -> Diagnosis:
     """The diagnosis of a probe document."""
     from doctor.api import Request, analyze_request

@@ -6,23 +6,29 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from doctor import __version__
 from doctor.probe.ask import Ask
 from doctor.probe.document import Answer, Probe, Status
 
-SECONDS = 1.2  # starting and judging take the rest of two seconds
+SECONDS = 1.0  # starting and judging take the rest of two seconds
 
 
-def take(seconds: float = SECONDS, asks: Sequence[Ask] | None = None, model_folders: Sequence[str] = ()) -> Probe:
+def take(
+    seconds: float = SECONDS,
+    asks: Sequence[Ask] | None = None,
+    model_folders: Sequence[str] = (),
+    meanwhile: Callable[[], object] | None = None,
+) -> Probe:
     """A snapshot of this machine: saved answers only; nothing read out of them yet.
 
     Args:
         seconds: when asking ends; what has not answered by then has timed out.
         asks: the questions; by default those of this platform.
         model_folders: whose disk matters, beside those that the environment names.
+        meanwhile: done while the tools think.
     """
     if asks is None:
         from doctor.probe.questions import questions
@@ -33,18 +39,20 @@ def take(seconds: float = SECONDS, asks: Sequence[Ask] | None = None, model_fold
         llmdoctor=__version__,
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         host=socket.gethostname(),
-        answers=ask_all(asks, seconds),
+        answers=ask_all(asks, seconds, meanwhile),
     )
     probe.seconds = round(time.monotonic() - start, 3)
     return probe
 
 
-def ask_all(asks: Sequence[Ask], seconds: float) -> list[Answer]:
+def ask_all(asks: Sequence[Ask], seconds: float, meanwhile: Callable[[], object] | None = None) -> list[Answer]:
     """Their answers, in the order of the questions. Daemon threads: one that hangs in the kernel holds nothing up."""
     end = time.monotonic() + seconds
     done: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     for ask in asks:
         threading.Thread(target=lambda ask=ask: done.put(_get(ask, end - time.monotonic())), daemon=True).start()
+    if meanwhile is not None:
+        meanwhile()
     answers: dict[str, Answer] = {}
     # a little longer than the questions have, so that those which end at their deadline still tell what they had
     while len(answers) < len(asks) and (left := end + 0.15 - time.monotonic()) > 0:

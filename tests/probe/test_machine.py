@@ -159,6 +159,34 @@ def test_the_published_schema_is_this_one() -> None:
     assert json.loads(published.read_text()) == json_schema()
 
 
+def test_a_private_document_names_nobody() -> None:
+    import socket
+
+    told = _cli(
+        "probe", "--private", "--format", "json", LOGNAME="annika-the-admin", HF_HOME="/home/annika-the-admin/hf"
+    )
+    assert json.loads(told.stdout)["schema"] == SCHEMA
+    assert "annika-the-admin" not in told.stdout
+    name = socket.gethostname()
+    assert len(name) < 3 or name in {"localhost", "vm"} or f'"host": "{name}"' not in told.stdout
+
+
+@LINUX
+def test_a_secret_on_an_engines_command_line_is_not_shown(tmp_path: Path) -> None:
+    secret = "my-very-own-key-77"
+    program = tmp_path / "llama-server"
+    program.symlink_to(sys.executable)
+    words = [str(program), "-c", "import time; time.sleep(30)", "--api-key", secret]
+    running = subprocess.Popen(words, env={**os.environ, "PYTHONHOME": sys.base_prefix})
+    try:
+        shown = _cli("probe").stdout
+    finally:
+        running.kill()
+        running.wait()
+    assert "llama-server" in shown
+    assert secret not in shown
+
+
 @LINUX
 def test_a_real_memory_limit_is_seen(tmp_path: Path) -> None:
     group = Path("/sys/fs/cgroup/memory/llmdoctor-test")
