@@ -251,6 +251,8 @@ def _weights(
                 _count(layout, index, piece, share)
         else:
             _count(layout, place, piece, 1.0)
+    if settings.copies > 1:
+        mapped, copied = 0, (mapped + copied) * settings.copies
     for index, place_ in enumerate(layout.devices):
         _add(place_, "weights", sum(layout.weights[index].values()))
     _add(layout.host, "mapped weights", 0 if settings.mlock else mapped)

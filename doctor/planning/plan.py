@@ -70,6 +70,8 @@ def plan(
             document.summary = f"Not known: {error}."
             return document
     given = settings_of(settings, hyper)
+    if engine == "ktransformers":
+        given = _ktransformers(given, settings, hyper, target)
     if not model.tensors:
         document.notes.append("No header lists the tensors: layers are taken as equal, within a few per cent.")
     case = _case(model, target)
@@ -97,6 +99,14 @@ def plan(
     document.speed = speed_bound(layout, hyper, target, devices)
     document.verdict, document.summary = _verdict(document, layout, chosen)
     return document
+
+
+def _ktransformers(given: Settings, settings: Mapping[str, Any], hyper: HyperParameters, target: Target) -> Settings:
+    """Experts in host memory, copied once a NUMA node if asked; all else on the device (see doctor/memory/numa.py)."""
+    values = Values(settings.get)
+    wanted = values.flag("setting.use_numa") or values.flag("env.USE_NUMA")
+    copies = target.numa_nodes or 1 if wanted else 1
+    return replace(given, cpu_moe=hyper.layers or 0, gpu_layers=(hyper.layers or 0) + 1, mmap=False, copies=copies)
 
 
 def _case(model: Model, target: Target) -> Case:
@@ -163,8 +173,16 @@ def _verdict(document: PlanDocument, layout: Layout, settings: Settings) -> tupl
         return "fits", f"Fits with {context}: {tightest.name} is the tightest, with {format_size(left)} to spare."
     short = [f"{place.name} lacks {format_size(-left)}" for left, place in known if left < 0]
     better = next((option for option in document.options if option.fits), None)
-    hint = f" What fits: {better.text}." if better else " Nothing that was tried makes it fit."
+    hint = f" What fits: {better.text}." if better else f" {_hopeless(layout)}"
     return "does_not_fit", f"Does not fit with {context}: {', '.join(short)}.{hint}"
+
+
+def _hopeless(layout: Layout) -> str:
+    """What is wanted and what is there, where no change helps."""
+    need = sum(place.need + place.part("mapped weights") - place.part("held by the GPU") for place in layout.places)
+    held = any(place.part("held by the GPU") for place in layout.places)
+    free = sum(place.free or 0 for place in ([layout.host] if held else layout.places))
+    return f"Nothing that was tried makes it fit: {format_size(need)} are wanted in all, {format_size(free)} are free."
 
 
 def _about_model(model: Model, hyper: HyperParameters) -> dict[str, Any]:

@@ -68,5 +68,6 @@ def settings_from_command(text: str) -> tuple[str, dict[str, Any], list[str]]:
         listed = list(SGLANG_OPTIONS)
     known = [KnownOption(**option) for option in listed]
     facts, unknown, _ = options_in(command, known, Origin("--command"))
-    found = {fact.name: fact.value for fact in facts if fact.value is not ABSENT}
+    found = {f"env.{name}": value for name, value in command.env.items()}
+    found |= {fact.name: fact.value for fact in facts if fact.value is not ABSENT}
     return engine, found, [str(word) for word in unknown]

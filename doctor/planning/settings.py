@@ -29,6 +29,7 @@ class Settings:
         reserve: bytes to keep free on a device; None for llama.cpp's own 1 GiB.
         mmap: the file is mapped, so what stays in host memory is not copied.
         devices: names the engine is told to use; None: all of the target.
+        copies: of the weights in host memory, one a NUMA node (ktransformers with USE_NUMA).
         full_window: windowed layers keep all of the context.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     mlock: bool = False
     reserve: int | None = None
     devices: tuple[str, ...] | None = None
+    copies: int = 1
 
     def with_context(self, context: int) -> Settings:
         return replace(self, shape=replace(self.shape, context=context))

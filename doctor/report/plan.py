@@ -43,7 +43,8 @@ def print_plan(document: PlanDocument, page: Page | None = None) -> None:
             page.gap()
             _waterfall(page, place)
     _options(page, document)
-    _speed(page, document.speed)
+    if document.verdict != "does_not_fit":
+        _speed(page, document.speed)
     if document.notes:
         page.gap()
         for note in document.notes:

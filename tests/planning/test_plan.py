@@ -117,6 +117,22 @@ def test_a_projector_and_a_draft_model_lie_beside_it() -> None:
     assert parts["draft"] == alone.need
 
 
+def test_copies_a_numa_node_are_counted() -> None:
+    """ktransformers with USE_NUMA keeps the experts once a node."""
+    target = replace(machine(24, ram=64), numa_nodes=2)
+    settings = {"setting.context": 4096, "setting.slots": 1}
+    once = plan(model("qwen3moe-30b"), settings, target, "ktransformers").places[-1]
+    twice = plan(model("qwen3moe-30b"), settings | {"env.USE_NUMA": "1"}, target, "ktransformers").places[-1]
+    kinds = [{part.kind: part.bytes for part in place.parts} for place in (once, twice)]
+    assert kinds[1]["weights"] == 2 * kinds[0]["weights"]
+
+
+def test_where_nothing_helps_the_sums_are_named() -> None:
+    found = planned("llama-mha", machine(0.2, ram=0.2), "llama-server -c 4096 -np 1")
+    assert found.verdict == "does_not_fit"
+    assert "are wanted in all" in found.summary
+
+
 def test_numbers_alone_are_enough_for_a_plan(tmp_path: Path) -> None:
     from doctor.model.read import read_model
 
