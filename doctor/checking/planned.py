@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from doctor.checking.launchers import GPUSTACK, implied, placed_by_gpustack, started_by_gpustack
+from doctor.checking.room import Rooms, add_room
 from doctor.facts.assemble import Given, assemble, commands_for, is_of, options_of
 from doctor.facts.config.deployments import program_of
 from doctor.read.nodes import UNPLACED
@@ -19,6 +20,7 @@ from doctor.vocabulary.facts import Fact, Layer, Origin
 if TYPE_CHECKING:
     from doctor.checking.machine import Machine
     from doctor.checking.reading import Deployments
+    from doctor.facts.config.places import Text
     from doctor.facts.config.workload import Workload
     from doctor.facts.factset import FactSet
     from doctor.memory.plan import Derivation
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 CONTAINER_MEMLOCK = 8 * 1024 * 1024
 """RLIMIT_MEMLOCK of a container that asks for none, at most; Docker's own default capabilities lack CAP_IPC_LOCK."""
+MANY_FILES = 20
 _TAG = re.compile(r"(?:^|[-_v])(?P<version>\d+\.\d+\.\d+(?:[.-]?(?:rc|post|dev)\.?\d+)?|b\d{3,6})(?=$|[-_+])")
 
 
@@ -60,6 +63,7 @@ def planned_runs(
 ) -> list[Planned]:
     """One for each declared program that is an engine, and one for the command line that was typed."""
     found: list[Planned] = []
+    rooms: Rooms = {}
     wrapper = _wrapper(deployments, book)
     models = [each for each in deployments.declared.workloads if each.kind == "modelfile"]
     for workload in deployments.declared.workloads:
@@ -72,7 +76,7 @@ def planned_runs(
         if engine == GPUSTACK and model is not None and deployments.command is None:
             started_by_gpustack(run, model, book)
         given = Given(workloads=[workload, *(models if len(models) == 1 else [])])
-        found.append(_planned(run, workload, given, deployments, model, hosts, book, problems))
+        found.append(_planned(run, workload, given, deployments, model, hosts, book, problems, rooms))
     command = deployments.command
     if command is not None:
         engine = book.programs().get(command.program)
@@ -84,7 +88,7 @@ def planned_runs(
             run.versions = {**wrapper.versions, **run.versions}
             _inside(run, book)
         given = Given(commands=[(command, Origin("--command", None, Layer.COMMAND_LINE))])
-        found.append(_planned(run, None, given, deployments, model, hosts, book, problems))
+        found.append(_planned(run, None, given, deployments, model, hosts, book, problems, rooms))
         if engine is None:
             known = ", ".join(sorted(name for name in book.programs() if not name.endswith(".exe")))
             problems.append(
@@ -144,6 +148,7 @@ def _planned(
     hosts: Sequence[Machine],
     book: RuleBook,
     problems: list[Problem],
+    rooms: Rooms,
 ) -> Planned:
     given.env_files = list(deployments.loose)
     for host in hosts[:1]:
@@ -160,15 +165,9 @@ def _planned(
         _container_defaults(workload, facts)
     _programs_version(run, facts, book, Origin(run.path, _image_line(workload, deployments)))
     problems += [Problem(stage="facts", subject=told[0], message=told[1]) for told in given.troubles]
-    planned = Planned(run, facts, nodes, _deployment(run, given, deployments, book), workload)
-    facts.computing = partial(_compute, planned, model, hosts)
+    planned = Planned(run, facts, nodes, _deployment(run, workload, given, deployments, book), workload)
+    facts.computing = partial(add_room, planned, model, hosts, rooms)
     return planned
-
-
-def _compute(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> None:
-    from doctor.checking.room import add_room
-
-    add_room(planned, model, hosts)
 
 
 def _container_defaults(workload: Workload, facts: FactSet) -> None:
@@ -205,7 +204,20 @@ def _programs_version(run: Run, facts: FactSet, book: RuleBook, origin: Origin) 
         facts.add(Fact("engine.base_build", int(build[1]), origin))
 
 
-def _deployment(run: Run, given: Given, deployments: Deployments, book: RuleBook) -> Deployment:
+def _files_of(workload: Workload | None, deployments: Deployments) -> dict[str, Text]:
+    """The files that declare a program: every change is tried by reading them again, so of many only these."""
+    files = deployments.declared.files
+    if workload is None or len(files) <= MANY_FILES:
+        return files
+    places = [*(word.place for word in workload.words), *(variable.place for variable in workload.variables)]
+    near = {workload.path, *(place.path for place in places if place), *(env.path for env in deployments.loose)}
+    near |= {fact.origin.path for fact in workload.facts}
+    return {path: file for path, file in files.items() if path in near}
+
+
+def _deployment(
+    run: Run, workload: Workload | None, given: Given, deployments: Deployments, book: RuleBook
+) -> Deployment:
     from doctor.remedy.deployment import Deployment
 
     commands = commands_for(run, given, book)
@@ -213,7 +225,7 @@ def _deployment(run: Run, given: Given, deployments: Deployments, book: RuleBook
     return Deployment(
         tuple(commands[0][0].words) if commands else (),
         next(iter(given.chosen.get(run.id, [])), None),
-        deployments.declared.files,
+        _files_of(workload, deployments),
         [env.path for env in deployments.loose],
         [option for option in options_of(run, book) if is_of(option, version)],
         book.programs(),

@@ -20,18 +20,24 @@ _HOST = "host"
 _LAYERED, _BY_RANK = "llama.cpp", {"vllm", "sglang"}
 
 
-def add_room(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> None:
+Rooms = dict[tuple[str, ...], tuple[dict[str, Derivation], "PlanDocument | None"]]
+"""What was computed for the same settings before: of two hundred manifests most differ in their names alone."""
+
+
+def add_room(planned: Planned, model: Model | None, hosts: Sequence[Machine], rooms: Rooms) -> None:
     """Adds the facts and keeps how they came about."""
     from doctor.api import add_derived
 
     facts = planned.facts
-    planned.derivations = dict(add_derived(facts))
-    planned.plan = _plan(planned, model, hosts)
-    if planned.plan is None:
-        return
-    for derivation in _of_plan(planned.plan):
+    told = sorted(f"{name}={facts.value(name)!r}" for name in facts.names() if not name.startswith("env."))
+    key = (*planned.run.engines, *told)
+    if key not in rooms:
+        found = dict(add_derived(facts))
+        plan = _plan(planned, model, hosts)
+        rooms[key] = found | {each.name: each for each in (_of_plan(plan) if plan is not None else [])}, plan
+    planned.derivations, planned.plan = rooms[key]
+    for derivation in planned.derivations.values():
         facts.put(derivation.name, derivation.value, "computed")
-        planned.derivations[derivation.name] = derivation
 
 
 def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> PlanDocument | None:
