@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from doctor.checking.launchers import GPUSTACK, implied, placed_by_gpustack, started_by_gpustack
 from doctor.checking.room import Rooms, add_room
+from doctor.checking.spelling import misspelled
 from doctor.facts.assemble import Given, assemble, commands_for, is_of, options_of
 from doctor.facts.config.deployments import program_of
 from doctor.read.nodes import UNPLACED
@@ -161,6 +162,12 @@ def _planned(
     facts = sets[run.id]
     for fact in [*implied(run, workload, deployments, book), *placed_by_gpustack(run, workload)]:
         facts.add(fact, first_wins=True)
+    command = workload.command() if workload is not None else deployments.command
+    spelled = list(misspelled(command, workload, options_of(run, book)))
+    for fact in spelled:
+        facts.add(fact)
+    if not spelled:
+        facts.absent |= {"deployment.unknown_flag", "deployment.unknown_variable"}
     if workload is not None:
         _container_defaults(workload, facts)
     _programs_version(run, facts, book, Origin(run.path, _image_line(workload, deployments)))

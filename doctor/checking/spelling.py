@@ -1,0 +1,70 @@
+"""Flags and variables that are one slip away from one that the engine has.
+
+The dialects list the options that matter here, not all that exist: an option that is not listed may be right. So only a
+name is told that differs from a listed one by one letter more, less or other, or by two neighbours changed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from doctor.facts.config.settings import settings_of
+from doctor.vocabulary.facts import Fact, Layer, Origin
+
+if TYPE_CHECKING:
+    from doctor.facts.config.argv import Command
+    from doctor.facts.config.workload import Workload
+    from doctor.facts.options import KnownOption
+
+LEAST_LETTERS = 6
+
+
+def misspelled(command: Command | None, workload: Workload | None, options: Sequence[KnownOption]) -> Iterator[Fact]:
+    """``deployment.unknown_flag`` and ``deployment.unknown_variable``, each with what was meant."""
+    if command is not None:
+        _found, unknown, _absent = settings_of(command, options, Origin("--command"))
+        flags = {flag for option in options for flag in option.flags if flag.startswith("--")}
+        for flag in unknown:
+            meant = nearest(flag.replace("_", "-"), flags)
+            if meant:
+                origin = _at(flag, workload)
+                yield Fact("deployment.unknown_flag", flag, origin)
+                yield Fact("deployment.flag_meant", meant, origin)
+                break
+    names = {name for option in options for name in option.env}
+    for variable in workload.variables if workload is not None else ():
+        meant = nearest(variable.name, names)
+        if meant:
+            origin = Origin(variable.path, variable.line, Layer.ENVIRONMENT)
+            yield Fact("deployment.unknown_variable", variable.name, origin)
+            yield Fact("deployment.variable_meant", meant, origin)
+            break
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The one known name that ``name`` was meant to be; None if it is known, or near to none or to several."""
+    if name in known or len(name.strip("-")) < LEAST_LETTERS:
+        return None
+    near = [other for other in known if is_slip(name, other)]
+    return near[0] if len(near) == 1 else None
+
+
+def is_slip(one: str, other: str) -> bool:
+    """Whether a single slip of the fingers makes one of the other."""
+    if one == other or abs(len(one) - len(other)) > 1:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    left, right = one[start:], other[start:]
+    if len(left) == len(right):
+        return left[1:] == right[1:] or (left[:2] == right[1::-1] and left[2:] == right[2:])
+    return left[1:] == right if len(left) > len(right) else left == right[1:]
+
+
+def _at(flag: str, workload: Workload | None) -> Origin:
+    if workload is None:
+        return Origin("--command", None, Layer.COMMAND_LINE)
+    places = (word.place for word in workload.words if word.place and word.text.split("=", 1)[0] == flag)
+    place = next(places, None)
+    origin = workload.command_at()
+    return Origin(place.path if place else origin.path, place.line if place else origin.line, Layer.COMMAND_LINE)

@@ -1,0 +1,48 @@
+"""Slips of the fingers, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from doctor.checking import check
+from doctor.checking.spelling import is_slip, nearest
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("--ctx-szie", "--ctx-size"),
+        ("--ctx-siz", "--ctx-size"),
+        ("--ctx-sizes", "--ctx-size"),
+        ("--ctx-sixe", "--ctx-size"),
+        ("ctx-size", "cctx-size"),
+    ],
+)
+def test_one_slip(one: str, other: str) -> None:
+    assert is_slip(one, other) and is_slip(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("--ctx-size", "--ctx-size"), ("--draft-max", "--draft-min"), ("--mmap", "--no-mmap"), ("", "ab")],
+)
+def test_no_slip(one: str, other: str) -> None:
+    assert not is_slip(one, other)
+
+
+def test_what_is_short_known_or_ambiguous_is_left_alone() -> None:
+    assert nearest("--prot", {"--port"}) is None
+    assert nearest("--parallel", {"--parallel", "--parallels"}) is None
+    assert nearest("--cache-type-x", {"--cache-type-k", "--cache-type-v"}) is None
+
+
+def test_a_misspelled_flag_is_a_risk_that_names_the_right_one() -> None:
+    document = check(command="llama-server -m m.gguf --ctx-szie 8192 --no-such-thing")
+    (finding,) = [each for each in document.findings if each.role == "risk"]
+    assert finding.rule_id == "unknown-flag"
+    assert "--ctx-size" in finding.summary and "--ctx-size" in finding.remedies[0].title
+
+
+def test_flags_that_are_only_not_listed_are_none() -> None:
+    document = check(command="llama-server -m m.gguf --ctx-size 8192 --jinja --draft-min 4 --sleep-idle-seconds 600")
+    assert [each.rule_id for each in document.findings if each.role == "risk"] == []
