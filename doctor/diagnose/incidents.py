@@ -39,7 +39,7 @@ def build_incidents(timeline: Timeline, which: str = "last") -> list[Incident]:
         timeline: all runs.
         which: ``last`` judges each service's last run, ``all`` every run, a number the run of that number.
     """
-    services: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    services: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     workers: list[Run] = []
     wrappers = [run for run in timeline.runs if run.is_wrapper]
     engines = [run for run in timeline.runs if not run.is_wrapper]
@@ -122,7 +122,7 @@ class _Beside:
 
 
 def _last_of_each(runs: Sequence[Run]) -> list[Run]:
-    last: dict[tuple[str, str, str], Run] = {}
+    last: dict[tuple[str, ...], Run] = {}
     for run in runs:
         last[run.service] = run
     return list(last.values())

@@ -41,6 +41,7 @@ _PREFIXES = (
     re.compile(_RELATIVE),
 )
 _RELATIVE_AT_ALL = re.compile(r"\.\d{2}\.\d{3}\.\d{3} [A-Z] ")
+_OF_SERVICES = _PREFIXES[:4]  # those that the platform puts, not the program itself
 _WITH_HOST = tuple(pattern for pattern in _PREFIXES if "(?P<host>" in pattern.pattern and "time" in pattern.groupindex)
 
 
@@ -95,6 +96,24 @@ def envelope(line: str) -> Envelope:
         clock,
         at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who the platform says printed a line: a service or container, on a machine or in a pod, and its process."""
+
+    unit: str
+    host: str | None = None
+    pid: int | None = None
+
+
+def speaker(line: str) -> Speaker | None:
+    """The outermost prefix that names a service; None where none does."""
+    match = next((match for pattern in _OF_SERVICES if (match := pattern.match(line[:_LOOK_CHARS]))), None)
+    said = match.groupdict() if match else {}
+    if not said.get("unit"):
+        return None
+    return Speaker(said["unit"], said.get("host"), int(said["pid"]) if said.get("pid") else None)
 
 
 def relative_clock(line: str) -> float | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from doctor.read.nodes import UNPLACED
 from doctor.read.prefix import relative_clock
 from doctor.read.rotation import rotation
+from doctor.scan.lanes import Lane, lanes
 from doctor.scan.links import link
 from doctor.scan.tracebacks import Traceback, tracebacks
 from doctor.vocabulary.terms import Outcome
@@ -73,6 +74,7 @@ class Run:
         wrapper: the product around it, if one was seen.
         versions: raw version text by engine name.
         procs: the processes that its lines name.
+        lane: the service, where several speak in one log at the same time.
     """
 
     id: str
@@ -94,6 +96,7 @@ class Run:
     procs: set[str] = field(default_factory=set)
     outcome: Outcome = Outcome.UNKNOWN
     incident: str = ""
+    lane: str = ""
 
     def covers(self, line: int) -> bool:
         return self.first_line <= line <= self.last_line
@@ -110,14 +113,14 @@ class Run:
         return self.product == "rpc-server"
 
     @property
-    def service(self) -> tuple[str, str, str]:
-        """What it is a life of: node, log file (rotated names count as one), engine."""
-        return (self.node, rotation(self.path)[0], self.engine or "")
+    def service(self) -> tuple[str, str, str, str]:
+        """What it is a life of: node, log file (rotated names count as one), place in it, engine."""
+        return (self.node, rotation(self.path)[0], self.lane, self.engine or "")
 
 
 @dataclass(slots=True)
 class ScannedSource:
-    """A source after its one pass. ``kind`` as in the document (log, env, config, hardware)."""
+    """A source after its one pass. ``kind`` as in the document (log, env, config, hardware), or ``exit``."""
 
     index: int
     path: str
@@ -150,29 +153,35 @@ def build_timeline(sources: Iterable[ScannedSource], book: RuleBook) -> Timeline
         if not (source.kind == "log" or traced) or _only_context(observations, book):
             timeline.context += observations
             continue
-        runs = _split(source, observations, book)
-        lives = {wraps: _Lives([run for run in runs if run.is_wrapper == wraps]) for wraps in (True, False)}
-        for observation in observations:
-            run = _run_at(lives, observation, book)
-            if run is None:
-                timeline.context.append(observation)
-                continue
-            observation.run = run
-            run.observations.append(observation)
-        for run in runs:
-            _recognise(run, book)
-            run.markers = _markers(run, book)
-        _name_the_nameless(runs)
-        for run in runs:
-            _name_processes(run, book)
-            run.tracebacks = tracebacks(run.observations)
-            timeline.tracebacks += run.tracebacks
-        timeline.runs += runs
+        for lane in lanes(observations, book.dialects):
+            _take_lane(source, lane, timeline, book)
     _set_aside_strangers(timeline)
     link(timeline)
     for number, run in enumerate(timeline.runs, 1):
         run.id = f"run-{number}"
     return timeline
+
+
+def _take_lane(source: ScannedSource, lane: Lane, timeline: Timeline, book: RuleBook) -> None:
+    """The lives of one service in a log, each with its lines."""
+    runs = _split(source, lane, book)
+    lives = {wraps: _Lives([run for run in runs if run.is_wrapper == wraps]) for wraps in (True, False)}
+    for observation in lane.observations:
+        run = _run_at(lives, observation, book)
+        if run is None:
+            timeline.context.append(observation)
+            continue
+        observation.run = run
+        run.observations.append(observation)
+    for run in runs:
+        _recognise(run, book)
+        run.markers = _markers(run, book)
+    _name_the_nameless(runs)
+    for run in runs:
+        _name_processes(run, book)
+        run.tracebacks = tracebacks(run.observations)
+        timeline.tracebacks += run.tracebacks
+    timeline.runs += runs
 
 
 def _set_aside_strangers(timeline: Timeline) -> None:
@@ -211,9 +220,10 @@ def _only_context(observations: list[Observation], book: RuleBook) -> bool:
     return bool(kinds) and kinds <= {"kernel", "host"}
 
 
-def _split(source: ScannedSource, observations: list[Observation], book: RuleBook) -> list[Run]:
-    starts = _start_lines(observations, book)
-    last = max(source.scan.lines, 1)
+def _split(source: ScannedSource, lane: Lane, book: RuleBook) -> list[Run]:
+    observations = lane.observations
+    first, last = lane.first_line or 1, lane.last_line or max(source.scan.lines, 1)
+    starts = _start_lines(observations, first, book)
     runs: list[Run] = []
     for is_wrapper in (True, False):
         lines = starts[is_wrapper]
@@ -223,14 +233,15 @@ def _split(source: ScannedSource, observations: list[Observation], book: RuleBoo
             continue
         # What stands before the first start marker is the tail of a life that the log no longer holds; a few lines
         # of launcher output are not: they belong to the run that they start.
-        edges = lines or [1]
-        if edges[0] > 1 and _lived_before(observations, edges[0], is_wrapper, book):
-            edges = [1, *edges]
-        elif edges[0] > 1 and not (runs and not is_wrapper):  # a product's own lines stand before its engine starts
-            edges = [1, *edges[1:]]
+        edges = lines or [first]
+        if edges[0] > first and _lived_before(observations, edges[0], is_wrapper, book):
+            edges = [first, *edges]
+        elif edges[0] > first and not (runs and not is_wrapper):  # a product's own lines stand before its engine starts
+            edges = [first, *edges[1:]]
         for begin, following in zip(edges, [*edges[1:], last + 1], strict=True):
             end = max(following - 1, begin)
-            runs.append(Run("", source.index, source.path, source.node, begin, end, is_wrapper=is_wrapper))
+            place = (source.index, source.path, source.node)
+            runs.append(Run("", *place, begin, end, is_wrapper=is_wrapper, lane=lane.name))
     for run in runs:
         if not run.is_wrapper:
             run.parent = next((r for r in runs if r.is_wrapper and r.covers(run.first_line)), None)
@@ -260,7 +271,7 @@ def _lived_before(observations: list[Observation], line: int, is_wrapper: bool, 
     return False
 
 
-def _start_lines(observations: list[Observation], book: RuleBook) -> dict[bool, list[int]]:
+def _start_lines(observations: list[Observation], first: int, book: RuleBook) -> dict[bool, list[int]]:
     """Lines at which a run begins, for wrappers (True) and engines (False).
 
     The lines that one start-up prints are several, of several dialects (a wrapper's banner, then its engine's): a new
@@ -275,7 +286,7 @@ def _start_lines(observations: list[Observation], book: RuleBook) -> dict[bool, 
         if (now := relative_clock(observation.line.text)) is not None:
             if now < clock - _CLOCK_FALL_SECONDS and observation.number not in found[False]:
                 if not found[False]:
-                    found[False].append(1)  # what the clock counted until now was a life too
+                    found[False].append(first)  # what the clock counted until now was a life too
                 found[False].append(observation.number)
                 seen[False].clear()
                 lived[False] = over[False] = False
