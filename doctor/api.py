@@ -120,11 +120,11 @@ def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosi
         stdin=stdin,
         workers=request.workers,
         progress=request.progress,
+        ended=ended,
         live=request.live,
         probe=request.probe,
         model=request.model,
     )
-    intake.given.exit_status, intake.given.exit_signal = ended
     intake.problems[:0] = mistakes
     return conclude(intake, book, request.run)
 
@@ -164,6 +164,8 @@ def load_rules(rule_folders: Sequence[str] = ()) -> tuple[RuleBook, list[Problem
 def parse_exit(text: str | None) -> tuple[int | None, str | None]:
     """``"137"`` -> (137, None); ``"SIGKILL"``, ``"kill"``, ``"-9"`` -> (None, "SIGKILL").
 
+    Windows' statuses, as ``0xC0000005`` or ``-1073741819``, are read as the unsigned number.
+
     Raises:
         UsageProblem: neither a status nor a signal.
     """
@@ -172,6 +174,10 @@ def parse_exit(text: str | None) -> tuple[int | None, str | None]:
     word = text.strip()
     if re.fullmatch(r"\d{1,20}", word):
         return int(word), None
+    if re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", word):
+        return int(word, 16), None
+    if re.fullmatch(r"-\d{3,10}", word) and int(word) >= -(1 << 31):
+        return int(word) & 0xFFFFFFFF, None
     try:
         if re.fullmatch(r"-\d{1,2}", word):
             return None, signals.Signals(-int(word)).name
@@ -184,7 +190,11 @@ def parse_exit(text: str | None) -> tuple[int | None, str | None]:
 
 
 def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
-    """The diagnosis of what was taken in."""
+    """The diagnosis of what was taken in.
+
+    Raises:
+        UsageProblem: there is no run of the number that was asked for.
+    """
     from doctor.diagnose.engine import Diagnostician, all_observations
     from doctor.diagnose.incidents import build_incidents, main_runs
     from doctor.diagnose.summary import run_entry, setting_entries, summarise
@@ -192,6 +202,9 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     from doctor.diagnose.verdict import verdict_of
 
     timeline = build_timeline(intake.scanned, book)
+    if which.isdecimal() and all(run.id != f"run-{which}" for run in timeline.runs):
+        known = f"its runs are 1 to {len(timeline.runs)}" if timeline.runs else "it has none"
+        raise UsageProblem("there is no such run in the input", subject=f"--run {which}", hint=known)
     facts_of, node_facts = assemble(timeline, intake.given, book)
     for subject, message, hint in intake.given.troubles:
         intake.trouble("facts", subject, message, hint)

@@ -6,12 +6,14 @@ Nothing is judged here.
 from __future__ import annotations
 
 import io
+import signal as signals
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from doctor.errors import UsageProblem
 from doctor.facts.assemble import Given
+from doctor.read.nodes import UNPLACED
 from doctor.read.source import HEAD_BYTES
 from doctor.read.sources import Collection, Source, collect
 from doctor.scan.runs import ScannedSource
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int | None], None]
 SAVED_OUTPUT_BYTES = 1024 * 1024
+_SHELL_STATUS_MOST = 255  # what is larger is Windows'
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ def take_in(
     stdin: BinaryIO | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    ended: tuple[int | None, str | None] = (None, None),
     live: bool = False,
     probe: Probe | None = None,
     model: str | None = None,
@@ -74,6 +78,7 @@ def take_in(
     Args:
         services: services whose logs the platform's own command prints.
         period: of logs, only what happened in it counts.
+        ended: exit status and signal of the engine, as the user knows them.
         live, probe: this machine is asked, or was.
         model: the model that ran: a file or folder of which the headers are read.
 
@@ -114,6 +119,7 @@ def take_in(
         scanned = _take_source(index, source, named_kind, database, intake, workers, progress)
         if scanned is not None and period is not None and scanned.kind == "log":
             _keep_period(scanned, period, intake)
+    _take_end(ended, len(sources), database, intake)
     if intake.config:
         _take_config(intake, book, {source.path for source, kind in sources if kind == "env"})
     return intake
@@ -205,6 +211,18 @@ def _keep_period(scanned: ScannedSource, period: Period, intake: Intake) -> None
         times = f"{chosen.first:%Y-%m-%d %H:%M:%S} to {chosen.last:%Y-%m-%d %H:%M:%S %z}"
         intake.trouble("read", scanned.path, f"nothing in the period that was asked for: its lines are of {times}")
     scanned.scan.hits = chosen.hits
+
+
+def _take_end(ended: tuple[int | None, str | None], index: int, database: Database, intake: Intake) -> None:
+    """How the engine ended counts as if a supervisor had logged it: the same rules speak of it."""
+    from doctor.scan.scanner import scan
+
+    status, signal = intake.given.exit_status, intake.given.exit_signal = ended
+    code = status if signal is None else 128 + signals.Signals[signal].value
+    if code is not None:
+        words = f"exited with code {code}" + (f" (0x{code:08x})" if code > _SHELL_STATUS_MOST else "")
+        found = scan(io.BytesIO(f"{words}\n".encode()), database, workers=1)
+        intake.scanned.append(ScannedSource(index, "--exit", UNPLACED, "exit", found))
 
 
 def _take_command(text: str, given: Given) -> None:

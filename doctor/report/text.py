@@ -70,7 +70,7 @@ class _Report:
         self.history(document)
         self.open_questions(document)
         self.problems(document)
-        if not roots and document.verdict == "unknown" and not document.planned:
+        if not roots and document.verdict in {"unknown", "failing"} and not document.planned:
             self.what_would_help(document)
         if self.verbose:
             self.settings(document)
@@ -96,8 +96,7 @@ class _Report:
                 self.say(document.summary)
         rest = sum(1 for run in document.runs if not run.incident)
         if rest:
-            judged = "this is the last one" if rest == len(document.runs) - 1 else "the last of each service counts"
-            self.say(f"{_count(rest, 'earlier run')} in the input: {judged}; --run all judges the others too.")
+            self.say(f"{_others(document.runs)}; --run all judges the others too.")
         self.gap()
 
     def finding(self, finding: Finding, which: str) -> None:
@@ -332,9 +331,10 @@ class _Report:
             self.say(
                 "- Nothing in the input is known to be of an engine: is it the server's own log?", indent=2, hang=4
             )
+        ended = "how it ended: --exit 137, --exit SIGABRT, or the kernel log (dmesg) beside it"
         for hint in (
             "the whole log, from the start of the server to its end, with standard error",
-            "how it ended: --exit 137, --exit SIGABRT, or the kernel log (dmesg) beside it",
+            *([ended] if document.verdict == "unknown" else ()),
             'how it was started: --command "llama-server -m ...", --env FILE',
             "what the machine has: saved output of nvidia-smi, free, numactl -H",
         ):
@@ -371,6 +371,19 @@ class _Report:
             self.gap()
             badge = (f" {document.verdict.upper()} ", f"{_VERDICT_STYLE[document.verdict]} reverse")
             self.say(badge, ("  DO THIS  ", "bold green"), (roots[0].remedies[0].title, "bold"), hang=2)
+
+
+def _others(runs: Sequence[RunEntry]) -> str:
+    """How many runs are not judged, and which is."""
+    around = {run.parent for run in runs}
+    rest = sum(1 for run in runs if not run.incident)
+    lives = [run for run in runs if run.id not in around and run.engine.product != "rpc-server"]
+    judged = [run for run in lives if run.incident]
+    if len(judged) == 1 and judged[0] is not lives[-1]:
+        return f"{_count(rest, 'other run')} in the input: this is {judged[0].id.replace('-', ' ')} of {len(runs)}"
+    return f"{_count(rest, 'earlier run')} in the input: " + (
+        "this is the last one" if len(judged) == 1 else "the last of each service counts"
+    )
 
 
 def _headliner(document: Diagnosis, roots: Sequence[Finding]) -> RunEntry | None:

@@ -48,6 +48,56 @@ def test_the_exit_status_never_depends_on_the_format() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        ("137", "process-killed"),
+        ("SIGKILL", "process-killed"),
+        ("-9", "process-killed"),
+        ("134", "process-aborted"),
+        ("139", "process-segfault"),
+        ("SIGILL", "illegal-instruction"),
+        ("0xC0000005", "process-segfault"),
+        ("-1073741819", "process-segfault"),
+    ],
+)
+def test_how_it_ended_is_evidence_where_the_log_says_nothing(tmp_path: Path, told: str, rule: str) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("build: 6100 (65c797c4) with cc 12.2.0 for x86_64-linux-gnu\nsrv    load_model: loading model 'm'\n")
+    done = run("analyze", log, "--exit", told, "--format", "json")
+    assert done.returncode == 1
+    made = document(done)
+    assert [(found["role"], found["rule_id"]) for found in made["findings"]] == [("root_cause", rule)]
+    assert made["findings"][0]["evidence"][0]["path"] == "--exit"
+    assert [source["path"] for source in made["sources"]] == [str(log)]
+
+
+@pytest.mark.parametrize("told", ["0", "143", "SIGTERM", "SIGINT"])
+def test_an_end_that_was_asked_for_is_no_failure(told: str) -> None:
+    done = run("analyze", HEALTHY, "--exit", told, "--format", "json")
+    assert done.returncode == 0
+    assert document(done)["findings"] == []
+
+
+def test_a_failure_without_a_cause_says_what_would_help(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("build: 6100 (65c797c4) with cc 12.2.0 for x86_64-linux-gnu\nsrv    load_model: loading model 'm'\n")
+    done = run("analyze", log, "--exit", "1")
+    assert "failed to start" in done.stdout
+    assert "What would help" in done.stdout
+    assert "how it ended" not in done.stdout
+
+
+def test_the_run_that_was_asked_for_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text(CRASH.read_text() * 3)
+    runs = document(run("analyze", log, "--format", "json"))["runs"]
+    first = next(entry["id"] for entry in runs if entry["outcome"] == "crashed")
+    done = run("analyze", log, "--run", first.removeprefix("run-"))
+    assert f"this is {first.replace('-', ' ')} of {len(runs)}" in done.stdout
+    assert "this is the last one" not in done.stdout
+
+
 def test_from_a_pipe() -> None:
     done = run("analyze", "-", "--format", "json", stdin=CRASH.read_text())
     found = document(done)["findings"][0]
@@ -66,6 +116,7 @@ def test_fail_on() -> None:
         ["analyze", "no-such-file.log"],
         ["analyze", str(CRASH), "--exit", "SIGNOPE"],
         ["analyze", str(CRASH), "--run", "first"],
+        ["analyze", str(CRASH), "--run", "99"],
         ["analyze", str(CRASH), "--format", "yaml"],
         ["analyze", str(CRASH), "--rules", "no-such-folder"],
         ["analyse", str(CRASH)],
