@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from doctor.checking import check
@@ -46,3 +48,14 @@ def test_a_misspelled_flag_is_a_risk_that_names_the_right_one() -> None:
 def test_flags_that_are_only_not_listed_are_none() -> None:
     document = check(command="llama-server -m m.gguf --ctx-size 8192 --jinja --draft-min 4 --sleep-idle-seconds 600")
     assert [each.rule_id for each in document.findings if each.role == "risk"] == []
+
+
+def test_a_misspelled_variable_is_quoted_where_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "docker-compose.yml"
+    file.write_text(
+        "services:\n  o:\n    image: ollama/ollama:0.5.7\n    environment:\n      OLLAMA_NUM_PARALEL: 4\n",
+        encoding="utf-8",
+    )
+    (finding,) = [each for each in check([file]).findings if each.role == "risk"]
+    assert finding.rule_id == "variable-misspelled"
+    assert finding.evidence[0].text == "      OLLAMA_NUM_PARALEL: 4"
