@@ -96,6 +96,8 @@ def plan(
     ]
     document.settings, document.flags = _settings(chosen, case), flags_of(case, chosen, given)
     document.options = options(case, chosen, current_bits(hyper))
+    if engine == "ktransformers":  # its flags are others
+        document.flags, document.options = [], [option for option in document.options if not option.flags]
     document.speed = speed_bound(layout, hyper, target, devices)
     document.verdict, document.summary = _verdict(document, layout, chosen)
     return document

@@ -125,6 +125,10 @@ def test_copies_a_numa_node_are_counted() -> None:
     twice = plan(model("qwen3moe-30b"), settings | {"env.USE_NUMA": "1"}, target, "ktransformers").places[-1]
     kinds = [{part.kind: part.bytes for part in place.parts} for place in (once, twice)]
     assert kinds[1]["weights"] == 2 * kinds[0]["weights"]
+    small = replace(target, ram=1 << 30)
+    tight = plan(model("qwen3moe-30b"), settings | {"env.USE_NUMA": "1"}, small, "ktransformers")
+    assert tight.flags == []
+    assert {option.what for option in tight.options} <= {"quant"}
 
 
 def test_where_nothing_helps_the_sums_are_named() -> None:
