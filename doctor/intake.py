@@ -258,7 +258,8 @@ def _take_text(source: Source, content: bytes, kind: str, intake: Intake) -> Non
         from doctor.facts.config.places import Text
 
         intake.config.append(Text(source.path, text, "\n" if text == decoded else "\r\n"))
-        return
+        if "containerStatuses" not in text:  # a pod as the cluster gives it holds what became of it too
+            return
     from doctor.facts.hardware import read_hardware
 
     reading = read_hardware(text, source.name)

@@ -205,3 +205,14 @@ def test_a_real_memory_limit_is_seen(tmp_path: Path) -> None:
         assert json.loads(done.stdout) == 3 * 2**30
     finally:
         group.rmdir()
+
+
+def test_a_pod_as_the_cluster_gives_it_tells_how_it_ended(tmp_path: Path) -> None:
+    from doctor.intake import take_in
+    from doctor.rulebook.book import load_book
+
+    status = (Path(__file__).parents[2] / "fixtures/hardware/machines/kube-pod-yaml.txt").read_text()
+    (tmp_path / "pod.yaml").write_text(f"apiVersion: v1\nkind: Pod\nmetadata:\n  name: llm-0\n{status}")
+    intake = take_in([str(tmp_path / "pod.yaml")], load_book([]))
+    (pod,) = [record for record in intake.given.records if record.kind == "container"]
+    assert (pod.fields["reason"], pod.fields["restarts"]) == ("OOMKilled", 2)
