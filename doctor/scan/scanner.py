@@ -20,6 +20,7 @@ from doctor.scan.collect import BlockHits, Collector, Habits, Matcher
 from doctor.scan.database import Database
 from doctor.scan.lines import EDGE_LINES, LINE_CHARS, BlockText, around
 from doctor.scan.merge import Hits, Merger
+from doctor.scan.quoted import own_words
 
 _Lines = dict[tuple[int, int, int], "Line"]
 Captures = dict[str, str | None]
@@ -250,11 +251,12 @@ class _Pass:
             line = Line(text.base + region.number + index, region.lines()[index], *neighbours)
             lines[region.offset, index, id(text)] = line
         if len(line.text) <= LINE_CHARS:
-            if not captures:
+            said = own_words(line.text)
+            if not captures and said is line.text:
                 return line, {}
-            match = self._matcher.match(number, line.text)
+            match = self._matcher.match(number, said)
             return None if match is None else (line, match.groupdict())
-        whole = region.near(index, end - region.offset)
+        whole = own_words(region.near(index, end - region.offset))
         match = self._matcher.match(number, whole)
         if match is None:
             return None

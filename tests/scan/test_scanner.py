@@ -434,3 +434,18 @@ def test_without_hyperscan_the_hits_are_the_same(monkeypatch: pytest.MonkeyPatch
     plain = scan(io.BytesIO(data), Database(PATTERNS))
     assert fast.hits
     assert plain == fast
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'srv request:  {"model":"m","messages":[{"role":"user","content":"why: device lost?"}]}',
+        '{"temperature": 0, "prompt": "why: device lost?"}',
+        "INFO Received request cmpl-1: prompt: 'why: device lost?', params: SamplingParams(n=1)",
+    ],
+)
+def test_what_a_user_asks_is_no_hit(line: str) -> None:
+    database = Database([Pattern("lost", "device lost"), Pattern("what", r"device (?P<what>lost)")], cache=False)
+    assert scan_text(f"{line}\n", database).hits == []
+    found = scan_text(f'device lost: {line}\n{{"error": {{"message": "device lost"}}}}\n', database)
+    assert [(hit.key, hit.line.number) for hit in found.hits] == [("lost", 1), ("what", 1), ("lost", 2), ("what", 2)]
