@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,7 @@ def test_a_secret_in_the_environment_does_not_leave(tmp_path: Path) -> None:
     told = _cli("probe", "--format", "json", HF_TOKEN="hf_" + "aB3" * 11, UNRELATED_VARIABLE="nobodys-business")
     assert "aB3aB3" not in told.stdout
     assert "nobodys-business" not in told.stdout
-    assert "HF_TOKEN=<secret-1>" in told.stdout
+    assert re.search(r"HF_TOKEN=<secret-\d+>", told.stdout)  # other programs on the machine may have secrets too
 
 
 def test_the_published_schema_is_this_one() -> None:
