@@ -106,7 +106,8 @@ def _mapped(known: Model, layout: Layout) -> int:
 def table(record: dict[str, Any]) -> str:
     """As Markdown: a row a run."""
     rows = [
-        "| widths of | settings | weights MiB | error | KV + state MiB | error | compute MiB | error | total MiB | error |",
+        "| widths of | settings | weights MiB | error | KV + state MiB | error | compute MiB | error "
+        "| total MiB | error |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     worst = {"weights": 0.0, "kv": 0.0, "total": 0.0}

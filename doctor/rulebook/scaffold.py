@@ -149,7 +149,8 @@ def _already(line: str, book: RuleBook) -> list[str]:
     from doctor.scan.database import Database
     from doctor.scan.scanner import scan_text
 
-    tried, besides = [], []
+    tried: list[str] = []
+    besides: list[str] = []
     for hit in scan_text(line + "\n", Database(book.patterns())).hits:
         kind, _, rest = hit.key.partition(":")
         name, _, signature = rest.partition(":")
