@@ -276,7 +276,3 @@ def not_judged(unknown: dict[str, list[str]]) -> list[NotJudged]:
                 entry.rules.append(rule)
                 total += 1
     return [entry for entry in groups.values() if entry.rules]
-
-
-def rule_by_id(book: RuleBook, name: str) -> CompiledRule | None:
-    return book.rules.get(name)
