@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from doctor.report.outline import REMOVES, count, ended, engine_name, headline_run
 from doctor.report.page import Page
 from doctor.report.sums import quantity, short_name, written
-from doctor.vocabulary.terms import Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,16 +22,6 @@ _VERDICT_STYLE = {
     "clear": "bold green",
     "unknown": "bold magenta",
 }
-_OUTCOME = {
-    Outcome.FAILED_TO_START: "failed to start",
-    Outcome.HUNG: "hangs",
-    Outcome.REQUESTS_FAILING: "runs, but requests fail",
-    Outcome.DEGRADED: "runs slower or weaker than asked",
-    Outcome.HEALTHY: "runs as it should",
-    Outcome.UNKNOWN: "how it ended is not in the input",
-}
-_HELPS = {"cause": "cures it", "trigger": "avoids it", "symptom": "only eases it"}
-_NOT_THE_SERVER = {"systemd", "linux-kernel", "container", "python", "torch", "nccl", "ray"}
 _MAX_LOG_LINE = 400
 _COLUMN = 12
 _FEW = 5
@@ -79,19 +69,16 @@ class _Report:
     # --- what broke, and the one change ---------------------------------------------------------------------------
 
     def headline(self, document: Diagnosis, roots: Sequence[Finding]) -> None:
-        run = _headliner(document, roots)
+        run = headline_run(document)
         parts = [(f" {document.verdict.upper().replace('_', ' ')} ", f"{_VERDICT_STYLE[document.verdict]} reverse")]
         if run is not None:
-            named = run.engine.name not in _NOT_THE_SERVER
-            name = " ".join(part for part in (run.engine.product or run.engine.name, run.engine.version) if part)
-            ended = _OUTCOME.get(run.outcome) or run.outcome.value.replace("_", " ")
-            words = f": {ended}" if not document.planned else f" as {run.source} declares it"
-            parts.append((f"  {name if named and name else 'the server'}{words}", "bold"))
+            words = f": {ended(run)}" if not document.planned else f" as {run.source} declares it"
+            parts.append((f"  {engine_name(run)}{words}", "bold"))
         self.say(*parts)
         if not roots:
             if document.verdict == "healthy":
                 lines, files = sum(source.lines for source in document.sources), len(document.sources)
-                self.say(f"Nothing wrong was found in {_count(lines, 'line')} of {_count(files, 'file')}.")
+                self.say(f"Nothing wrong was found in {count(lines, 'line')} of {count(files, 'file')}.")
             elif run is None or document.planned or document.verdict != "unknown":
                 self.say(document.summary)
         rest = sum(1 for run in document.runs if not run.incident)
@@ -136,7 +123,7 @@ class _Report:
             self.title("Or")
             others = finding.remedies[1:] if self.verbose else finding.remedies[1:_FEW]
             for number, remedy in enumerate(others, 2):
-                helps = _HELPS.get(remedy.removes, remedy.removes)
+                helps = REMOVES.get(remedy.removes, remedy.removes)
                 self.say((f"{number}. ", "bold"), _as_choice(remedy.title), (f"  [{helps}]", "dim"), indent=2, hang=5)
                 self.remedy(remedy, indent=5, in_full=bool(self.verbose))
             self.gap()
@@ -298,14 +285,14 @@ class _Report:
         left = document.unexplained
         if left and document.verdict == "healthy" and not self.verbose:
             self.say(
-                f"{_count(len(left), 'error-looking line')} that no rule explains did no harm; -v shows.", style="dim"
+                f"{count(len(left), 'error-looking line')} that no rule explains did no harm; -v shows.", style="dim"
             )
             self.gap()
         elif left:
             self.title("Error lines that no rule explains")
             for group in left if self.verbose else left[:_FEW]:
-                count = f" ({group.count} ×)" if group.count > 1 else ""
-                self.say((f"{group.path}:{group.line}{count} ", "cyan"), group.text[:200], indent=2, hang=4)
+                times = f" ({group.count} ×)" if group.count > 1 else ""
+                self.say((f"{group.path}:{group.line}{times} ", "cyan"), group.text[:200], indent=2, hang=4)
             self.more(len(left), _FEW)
             self.gap()
 
@@ -362,7 +349,7 @@ class _Report:
         if not self.verbose:
             follow = sum(1 for finding in document.findings if finding.role == "symptom")
             more = (
-                f"-v shows more, {_count(follow, 'message')} that only followed from it too"
+                f"-v shows more, {count(follow, 'message')} that only followed from it too"
                 if follow
                 else "-v shows more"
             )
@@ -380,34 +367,16 @@ def _others(runs: Sequence[RunEntry]) -> str:
     lives = [run for run in runs if run.id not in around and run.engine.product != "rpc-server"]
     judged = [run for run in lives if run.incident]
     if len(judged) == 1 and judged[0] is not lives[-1]:
-        return f"{_count(rest, 'other run')} in the input: this is {judged[0].id.replace('-', ' ')} of {len(runs)}"
-    return f"{_count(rest, 'earlier run')} in the input: " + (
+        return f"{count(rest, 'other run')} in the input: this is {judged[0].id.replace('-', ' ')} of {len(runs)}"
+    return f"{count(rest, 'earlier run')} in the input: " + (
         "this is the last one" if len(judged) == 1 else "the last of each service counts"
     )
-
-
-def _headliner(document: Diagnosis, roots: Sequence[Finding]) -> RunEntry | None:
-    """The run that the headline is about: the root cause's, else the worst of those judged."""
-    by_id: Mapping[str, RunEntry] = {run.id: run for run in document.runs}
-    for finding in roots:
-        for name in finding.runs:
-            if name in by_id:
-                return by_id[name]
-    parents = {run.parent for run in document.runs}
-    judged = [run for run in document.runs if run.incident and run.id not in parents]
-    services = [run for run in judged if run.engine.product != "rpc-server"] or judged
-    ill = [run for run in services if run.outcome.bad or run.outcome is Outcome.DEGRADED]
-    return next(iter(ill or services), None)
 
 
 def _as_choice(title: str) -> str:
     """A rule may word its second remedy as "Or do that"; under the heading "Or" the word is there already."""
     rest = title.removeprefix("Or ")
     return rest[:1].upper() + rest[1:]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _unit(name: str, value: Any) -> str:

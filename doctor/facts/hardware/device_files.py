@@ -6,7 +6,6 @@ The answer is that of the mode bits; ACLs (a ``+`` behind them) and a container'
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import Any
 
 from doctor.facts.hardware.reading import Notes, Reading, number
@@ -64,8 +63,3 @@ def _usable(fields: dict[str, Any], user: str, groups: list[str], *, root: bool)
     mode = fields["mode"]
     bits = mode[1:3] if fields["owner"] == user else mode[4:6] if fields["group"] in groups else mode[7:9]
     return str(bits) == "rw"
-
-
-def is_gpu_file(path: str) -> bool:
-    """Whether an engine opens it: /dev/dri/card0 is the display's, not an engine's."""
-    return not PurePosixPath(path).name.startswith(("card", "controlD"))
