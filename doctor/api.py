@@ -144,9 +144,14 @@ def load_rules(rule_folders: Sequence[str] = ()) -> tuple[RuleBook, list[Problem
         UsageProblem: a named folder does not exist or holds a broken rule.
     """
     folders = [Path(folder) for folder in rule_folders]
+    if folders:
+        from doctor.rulebook.load import rule_files
     for folder in folders:
         if not folder.is_dir():
             raise UsageProblem("no such rule folder", subject=str(folder), hint="--rules names a folder of rule files")
+        if next(rule_files(folder), None) is None:
+            hint = "a rule is a file RULE-ID.yaml; `llmdoctor rules new` begins one"
+            raise UsageProblem("no rule file in the folder", subject=str(folder), hint=hint)
     book = load_book(folders)
     named = [mistake for mistake in book.mistakes if any(mistake.startswith(f"{folder}/") for folder in folders)]
     if named:

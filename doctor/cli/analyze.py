@@ -75,7 +75,8 @@ def command(
     from doctor.api import Request, analyze_request
 
     services = _services(journals, containers, pods, namespace, previous)
-    if not paths and not services and not hardware_files and not live:
+    told = engine_command or env_files or hardware_files or model or exit_
+    if not paths and not services and not told and not live:
         raise click.UsageError("Nothing to read: name a log file or folder, or - for standard input.")
     if run not in {"last", "all"} and not run.isdecimal():
         raise click.UsageError(f"--run takes last, all or a number, not {run!r}.")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from doctor.scan.runs import Run
 
 _STOP_SIGNALS = {"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"}
+_STOP_STATUSES = {129: "SIGHUP", 130: "SIGINT", 143: "SIGTERM"}  # as a shell or a container runtime tells them
 
 
 def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None) -> Outcome:
@@ -20,6 +21,8 @@ def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None
         status: exit status, when the user gave it.
         signal: the signal that ended it, as ``SIGKILL``, when the user gave it.
     """
+    if signal is None and status in _STOP_STATUSES:
+        status, signal = None, _STOP_STATUSES[status]
     ready = any(marker.means in {"ready", "progress"} for marker in run.markers)
     ended = [marker for marker in run.markers if marker.means == "ended"]
     if signal is not None and signal not in _STOP_SIGNALS:
@@ -29,7 +32,7 @@ def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None
         worst = next((marker.outcome for marker in ended if marker.outcome and marker.outcome.bad), None)
         return worst or ended[-1].outcome or Outcome.STOPPED
     if status is not None and status > 128:
-        return Outcome.KILLED if status == 137 else Outcome.STOPPED if status in {130, 143} else Outcome.CRASHED
+        return Outcome.KILLED if status == 137 else Outcome.CRASHED
     if status:
         return Outcome.CRASHED if ready else Outcome.FAILED_TO_START
     if signal in _STOP_SIGNALS or any(marker.means == "stopping" for marker in run.markers):

@@ -24,6 +24,28 @@ _OTHERS = {
 }
 
 
+# Files that are no text at all: first bytes -> what it is, and what to name instead.
+_NO_TEXT = {
+    b"\x7fELF": ("a program, library or core dump (ELF)", "name the log that the program wrote"),
+    b"\xcf\xfa\xed\xfe": ("a program or library (Mach-O)", "name the log that the program wrote"),
+    b"\xca\xfe\xba\xbe": ("a program or library (Mach-O)", "name the log that the program wrote"),
+    b"MDMP": ("a minidump", "name the log that the program wrote"),
+    b"LPKSHHRH": ("a binary journal", "journalctl --file FILE -o short-iso | llmdoctor analyze -"),
+    b"SQLite format 3\0": ("a database (SQLite)", ""),
+    b"\x89PNG\r\n": ("a picture (PNG)", "save the text itself, not a picture of it"),
+    b"\xff\xd8\xff": ("a picture (JPEG)", "save the text itself, not a picture of it"),
+    b"%PDF-": ("a PDF document", "save the text itself"),
+    b"\x93NUMPY": ("an array (NumPy)", ""),
+}
+
+
+def no_text(head: bytes) -> tuple[str, str] | None:
+    """What a file is that holds no text, and a hint; None for what may be text."""
+    if head[:2] == b"MZ" and b"\0" in head[:64]:  # two letters alone may begin a text
+        return "a program or library (Windows)", "name the log that the program wrote"
+    return next((what for magic, what in _NO_TEXT.items() if head.startswith(magic)), None)
+
+
 def compression_of(head: bytes) -> str | None:
     """gzip, zstd, xz or bzip2."""
     return next((name for name, magics in COMPRESSION.items() if head.startswith(magics)), None)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from doctor.read.encoding import encoding_of, transcoded
 from doctor.read.limits import MIB, Budget, Limits, Meter, Unreadable
-from doctor.read.magic import bare_name, compression_of, is_tar, is_zip, unknown_packer
+from doctor.read.magic import bare_name, compression_of, is_tar, is_zip, no_text, unknown_packer
 from doctor.read.probed import MOST_BYTES, is_ours, is_probe, parts
 from doctor.read.source import Collection, Source, first_bytes, reason
 from doctor.read.streams import Blob, Chunks, Spool
@@ -107,6 +107,8 @@ class Unpacker:
             self._open_probe(item)
         elif other := unknown_packer(head):
             raise Unreadable(f"packed by {other}, which can't be read here", "unpack it and name what comes out")
+        elif what := no_text(head):
+            raise Unreadable(f"{what[0]}, no text: left out", what[1])
         else:
             self._add_text(item, head)
 

@@ -79,6 +79,22 @@ def test_an_end_that_was_asked_for_is_no_failure(told: str) -> None:
     assert document(done)["findings"] == []
 
 
+@pytest.mark.parametrize("told", ["143", "SIGTERM", "130", "SIGINT"])
+def test_a_status_and_its_signal_are_the_same_word(tmp_path: Path, told: str) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("build: 6100 (65c797c4) with cc 12.2.0 for x86_64-linux-gnu\nsrv    load_model: loading model 'm'\n")
+    made = document(run("analyze", log, "--exit", told, "--format", "json"))
+    assert (made["verdict"], made["runs"][0]["outcome"]) == ("unknown", "unknown")  # stopped before it was ready
+
+
+def test_settings_alone_are_an_input(tmp_path: Path) -> None:
+    (tmp_path / "llama.env").write_text("LLAMA_ARG_CTX_SIZE=4096\n")
+    words = ["--env", tmp_path / "llama.env", "--command", "llama-server -m m.gguf -ngl 3"]
+    done = run("analyze", *words, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert document(done)["verdict"] == "unknown"
+
+
 def test_a_failure_without_a_cause_says_what_would_help(tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     log.write_text("build: 6100 (65c797c4) with cc 12.2.0 for x86_64-linux-gnu\nsrv    load_model: loading model 'm'\n")
@@ -119,6 +135,8 @@ def test_fail_on() -> None:
         ["analyze", str(CRASH), "--run", "99"],
         ["analyze", str(CRASH), "--format", "yaml"],
         ["analyze", str(CRASH), "--rules", "no-such-folder"],
+        ["analyze", str(CRASH), "--rules", str(HEALTHY.parent)],
+        ["analyze", sys.executable],
         ["analyse", str(CRASH)],
         ["explain", "no-such-rule"],
         ["rules", "test", "no-such-rule"],

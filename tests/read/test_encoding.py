@@ -60,6 +60,31 @@ def test_what_is_not_utf_16(data: bytes) -> None:
     assert encoding_of(data) is None
 
 
+CHINESE = "llama_load: 启动失败：内存不足，无法加载模型文件\r\n服务已停止\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_what_a_chinese_windows_writes(size: int) -> None:
+    data = CHINESE.encode("gbk")
+    assert encoding_of(data) == encoding_of(data[:-1]) == "gb18030"
+    assert b"".join(transcoded(pieces(data, size), "gb18030")).decode() == CHINESE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        CHINESE.encode(),
+        CHINESE.encode()[1:-1] + b"\xe5",
+        CHINESE.encode() + "größer als möglich".encode("latin-1"),
+        ("größer als möglich, Schlüssel fällt\n" * 5).encode("latin-1"),
+        bytes(range(1, 256)) * 4,
+        "メモリが不足しています。モデルを読み込めません\n".encode("shift_jis"),
+    ],
+)
+def test_what_is_not_gbk(data: bytes) -> None:
+    assert encoding_of(data) is None
+
+
 def test_a_head_that_ends_in_half_a_character() -> None:
     data = (LOG * 40).encode("utf-16-le")
     assert encoding_of(data[:4095]) == "utf-16-le"

@@ -312,6 +312,15 @@ def test_a_damaged_member_says_so(tmp_path: Path) -> None:
     assert list(source.troubles) == ["damaged: the checksum is wrong"]
 
 
+@pytest.mark.parametrize(
+    ("head", "word"), [(b"\x7fELF\x02\x01\x01", "ELF"), (b"MZ\x90\0\x03", "Windows"), (b"LPKSHHRH", "journal")]
+)
+def test_what_is_no_text_is_named_and_left_out(tmp_path: Path, head: bytes, word: str) -> None:
+    collection = found(tmp_path, head + b"\0error: out of memory\0" * 40)
+    assert collection.sources == []
+    assert word in collection.problems[0][1]
+
+
 def test_other_packers_are_named(tmp_path: Path) -> None:
     collection = found(tmp_path, b"7z\xbc\xaf\x27\x1c" + bytes(100))
     assert "7-Zip" in collection.problems[0][1]
