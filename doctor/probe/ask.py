@@ -183,6 +183,29 @@ class Call:
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Ways to one answer, the best first: the next is tried where one is not there or has failed."""
+
+    ways: Sequence[Ask]
+
+    @property
+    def name(self) -> str:
+        return self.ways[-1].name
+
+    @property
+    def asked(self) -> str:
+        return self.ways[-1].asked
+
+    def get(self, seconds: float) -> Answer:
+        end = time.monotonic() + seconds
+        for way in self.ways[:-1]:
+            answer = way.get(seconds)
+            if answer.status in {Status.OK, Status.TIMED_OUT}:
+                return answer
+        return self.ways[-1].get(end - time.monotonic())
+
+
 def _reason(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from doctor.probe import engines, host, network, packages
-from doctor.probe.ask import Ask, Call, Command, Files
+from doctor.probe import engines, host, network, nvml, packages
+from doctor.probe.ask import Ask, Call, Command, Either, Files
 
 _ROCM = ("/opt/rocm/bin",)
 _ASCEND = ("/usr/local/Ascend/driver/tools", "/usr/local/sbin", "/usr/local/bin")
@@ -75,7 +75,17 @@ def _all(model_folders: Sequence[str]) -> list[Ask]:
 
 _UNAME = Call("uname", "uname -a", host.uname)
 _GPUS: list[Ask] = [
-    Command("nvidia-smi", ("nvidia-smi", "-q", "-x"), places=_CUDA, unwanted=_CLOCKS),
+    Either(
+        (
+            Call("nvidia-smi", nvml.ASKED, nvml.question),
+            Command("nvidia-smi", ("nvidia-smi", "-q", "-x"), places=_CUDA, unwanted=_CLOCKS),
+        )
+    ),
+    Command(
+        "nvidia-smi capability",
+        ("nvidia-smi", "--query-gpu=index,name,memory.total,compute_cap", "--format=csv"),
+        places=_CUDA,
+    ),
     Command("nvidia-smi topo", ("nvidia-smi", "topo", "-m"), places=_CUDA),
     Command("nvidia-smi p2p", ("nvidia-smi", "topo", "-p2p", "r"), places=_CUDA),
     Files("nvidia driver", ("/proc/driver/nvidia/version",), labelled=False),

@@ -186,6 +186,7 @@ def _field(name: str, inside: str, value: str, path: list[str]) -> tuple[str, An
 _PLAIN = {
     "product_name": "description",
     "uuid": "uuid",
+    "cuda_compute_capability": "capability",  # from NVML alone (doctor.probe.nvml): nvidia-smi -q does not tell it
     "compute_mode": "compute_mode",
     "addressing_mode": "addressing",
 }
