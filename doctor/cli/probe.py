@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from doctor.cli import BEGAN
+
 
 @click.command("probe")
 @click.option("-o", "--output", metavar="FILE", help="Write the document: JSON, or YAML where FILE ends in .yaml.")
@@ -15,7 +17,7 @@ import click
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--models", "model_folders", multiple=True, metavar="FOLDER", help="Where models lie: its disk matters.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Seconds that asking may take."
+    "--timeout", type=click.FloatRange(0.1, 60), help="Seconds that asking may take; by default what two in all leave."
 )
 @click.option(
     "--private", is_flag=True, help="Users, hosts, addresses and home folders as tokens too, not only secrets."
@@ -26,7 +28,7 @@ def command(
     engine: str | None,
     format_: str,
     model_folders: tuple[str, ...],
-    timeout: float,
+    timeout: float | None,
     private: bool,
     schema: bool,
 ) -> int:
@@ -41,10 +43,11 @@ def command(
         return 0
     from doctor.probe.questions import questions
     from doctor.probe.read import fill
-    from doctor.probe.take import take
+    from doctor.probe.take import seconds_left, take
     from doctor.redact import Redactor
 
     shown = format_ == "text" and not output
+    timeout = timeout or seconds_left(BEGAN)
     probe = fill(take(timeout, questions(model_folders, engine), meanwhile=_prepare if shown else None))
     Redactor().data(probe)
     document = _nameless(probe.to_dict()) if private else probe.to_dict()

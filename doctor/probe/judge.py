@@ -5,12 +5,18 @@ from __future__ import annotations
 from doctor.probe.document import Probe
 from doctor.vocabulary.document import Diagnosis
 
+_NEEDED = (
+    *("doctor.api", "doctor.diagnose.engine", "doctor.diagnose.summary", "doctor.diagnose.unexplained"),
+    *("doctor.diagnose.verdict", "doctor.scan.scanner", "doctor.scan.collect", "doctor.scan.database", "regex"),
+    *("doctor.rulebook.book", "doctor.rulebook.expressions", "doctor.rulebook.functions", "hyperscan"),
+)
+
 
 def prepare() -> None:
     """Imports what judging needs, which takes longer than judging: to be done while the tools think."""
     from importlib import import_module
 
-    for name in ("doctor.api", "doctor.diagnose.engine", "doctor.scan.database", "doctor.rulebook.book", "hyperscan"):
+    for name in _NEEDED:
         import_module(name)
 
 

@@ -13,7 +13,10 @@ from doctor import __version__
 from doctor.probe.ask import Ask
 from doctor.probe.document import Answer, Probe, Status
 
-SECONDS = 1.0  # starting and judging take the rest of two seconds
+SECONDS = 1.0
+_WITHIN = 1.25  # of a command's two seconds asking ends there; reading and judging take the rest
+_AT_LEAST = 0.4
+_LAST_WORDS = 0.1  # questions end before asking does, so that what they had by then is still told
 
 
 def take(
@@ -45,17 +48,25 @@ def take(
     return probe
 
 
+def seconds_left(began: float) -> float:
+    """Seconds for asking, of a command that began at that time (``time.monotonic()``) and shall take two in all.
+
+    On a busy machine starting takes longer, so that asking has less; hanging tools then don't make it late.
+    """
+    return min(SECONDS, max(_AT_LEAST, began + _WITHIN - time.monotonic()))
+
+
 def ask_all(asks: Sequence[Ask], seconds: float, meanwhile: Callable[[], object] | None = None) -> list[Answer]:
     """Their answers, in the order of the questions. Daemon threads: one that hangs in the kernel holds nothing up."""
     end = time.monotonic() + seconds
+    last = end - min(_LAST_WORDS, seconds / 4)
     done: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     for ask in asks:
-        threading.Thread(target=lambda ask=ask: done.put(_get(ask, end - time.monotonic())), daemon=True).start()
+        threading.Thread(target=lambda ask=ask: done.put(_get(ask, last - time.monotonic())), daemon=True).start()
     if meanwhile is not None:
         meanwhile()
     answers: dict[str, Answer] = {}
-    # a little longer than the questions have, so that those which end at their deadline still tell what they had
-    while len(answers) < len(asks) and (left := end + 0.15 - time.monotonic()) > 0:
+    while len(answers) < len(asks) and (left := end - time.monotonic()) > 0:
         try:
             answer = done.get(timeout=left)
         except queue.Empty:

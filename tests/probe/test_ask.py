@@ -12,7 +12,7 @@ import pytest
 
 from doctor.probe.ask import MOST_BYTES, Call, Command, Files
 from doctor.probe.document import Status
-from doctor.probe.take import ask_all, take
+from doctor.probe.take import ask_all, seconds_left, take
 
 NOT_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 
@@ -84,6 +84,19 @@ def test_a_hanging_tool_is_ended_with_its_children(tools: Path, tmp_path: Path) 
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_asking_ends_earlier_when_starting_took_longer() -> None:
+    now = time.monotonic()
+    assert seconds_left(now) == 1.0
+    assert 0.4 <= seconds_left(now - 0.6) <= 0.66
+    assert seconds_left(now - 30) == 0.4
+
+
+def test_the_words_of_what_hangs_are_kept(tools: Path) -> None:
+    script(tools, "slow", "echo early; sleep 300")
+    (answer,) = ask_all([Command("x", ("slow",))], 2.0)
+    assert (answer.status, answer.output) == (Status.TIMED_OUT, "early\n")
 
 
 def test_a_tool_that_leaves_a_child_with_its_pipe_is_not_waited_for(tools: Path) -> None:
