@@ -1,0 +1,113 @@
+"""Passes what an engine writes on, byte for byte, and keeps a record of it. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import Any
+
+from doctor.trial.record import Record
+
+PIPE_BYTES = 1 << 20
+_READ_BYTES = 1 << 18
+_F_SETPIPE_SZ = 1031
+
+
+class Relay(threading.Thread):
+    """From one descriptor to the record and, if there is one, to another descriptor. A thread: either end may block.
+
+    Attributes:
+        passing: it waits for the other side to take something.
+    """
+
+    def __init__(self, source: int, target: int | None, record: Record, stream: int) -> None:
+        super().__init__(daemon=True)
+        self._source, self._target, self._record, self._stream = source, target, record, stream
+        self.passing = False
+
+    def run(self) -> None:
+        """Until there is nothing more to read, or nobody takes it: the engine learns that as it would without us."""
+        try:
+            while data := self._read():
+                self._record.add(data, self._stream)
+                if self._target is not None and not self._pass_on(data):
+                    break
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(self._source)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._source, _READ_BYTES)
+        except OSError:  # EIO: the last process on the terminal has gone
+            return b""
+
+    def _pass_on(self, data: bytes) -> bool:
+        assert self._target is not None  # noqa: S101
+        view = memoryview(data)
+        self.passing = True
+        try:
+            while view:
+                view = view[os.write(self._target, view) :]
+        except BlockingIOError:  # somebody else made it non-blocking
+            import select
+
+            select.select([], [self._target], [])
+            return self._pass_on(bytes(view))
+        except OSError:
+            return False
+        finally:
+            self.passing = False
+        return True
+
+
+def pipe() -> tuple[int, int]:
+    """A pipe with room for what an engine writes at once."""
+    ends = os.pipe()
+    with contextlib.suppress(OSError, ImportError):
+        import fcntl
+
+        fcntl.fcntl(ends[1], _F_SETPIPE_SZ, PIPE_BYTES)
+    return ends
+
+
+class Wiring:
+    """Which descriptors the engine gets, and which way its output goes.
+
+    Attributes:
+        places: its descriptors 0, 1 and 2. controlling: the terminal that controls it, if it has one.
+        plan: what is read, where it is passed on to, and which stream it is.
+    """
+
+    def __init__(self, streams: dict[str, Any]) -> None:
+        """From ``launch.Streams`` as a dict. Output that goes to one place comes by one pipe: its order is exact."""
+        terminal, on = streams["terminal"], list(streams["on_terminal"])
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._opened = [null]
+        self.plan: list[tuple[int, int | None, int]] = []
+        self.controlling: int | None = terminal[1] if 0 in on else None
+        if terminal:
+            self._opened.append(terminal[1])
+            self.plan.append((terminal[0], streams["stdout"] if 1 in on else streams["stderr"], 1))
+        targets = {1: streams["stdout"], 2: streams["stderr"]}
+        ends: dict[int, int] = dict.fromkeys(on, terminal[1]) if terminal else {}
+        for number, target in targets.items():
+            if number in on:
+                continue
+            if number == 2 and 1 not in on and target == targets[1]:
+                ends[2] = ends[1]
+                continue
+            reading, ends[number] = pipe()
+            self._opened.append(ends[number])
+            self.plan.append((reading, target, number))
+        self.places = (ends.get(0, null if streams["stdin"] is None else streams["stdin"]), ends[1], ends[2])
+
+    def connect(self, record: Record) -> list[Relay]:
+        """Once the engine has its ends: lets go of them, and begins to pass on."""
+        for descriptor in self._opened:
+            os.close(descriptor)
+        relays = [Relay(source, target, record, stream) for source, target, stream in self.plan]
+        for relay in relays:
+            relay.start()
+        return relays
