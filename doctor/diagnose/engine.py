@@ -109,6 +109,8 @@ class Diagnostician:
 
     def set_outcomes(self, incidents: list[Incident]) -> None:
         last = [incident.runs[0] for incident in incidents if incident.runs and not incident.runs[0].is_worker]
+        for facts in self.node_facts.values():
+            facts.add(Fact("thrown.lines", [], Origin("no run")))
         for run in self.timeline.runs:
             told = len(last) == 1 and run is last[0]
             run.outcome = outcome_of(
@@ -119,6 +121,12 @@ class Diagnostician:
             facts = self.facts_of[run.id]
             origin = Origin(run.path, run.last_line)
             facts.add(Fact("outcome", run.outcome.value, origin))
+            chain = run.fatal_thrown()
+            facts.add(Fact("thrown.lines", [link.line.number for link in chain], origin))
+            if chain:
+                first = next((link for link in chain if not link.carries), chain[0])
+                facts.add(Fact("thrown.type", first.type, origin))
+                facts.add(Fact("thrown.message", first.message, origin))
             if told and self.given.exit_status is not None:
                 facts.add(Fact("exit.status", self.given.exit_status, Origin("--exit")))
             if told and self.given.exit_signal is not None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from doctor.vocabulary.document import Confidence, Role
 
 _BEFORE_READY = {Phase.BUILD, Phase.START, Phase.LOAD, Phase.CONTEXT, Phase.WARMUP}
+# A rule that knows only the kind of a failure (an exception's class, say) carries this specificity: behind any other.
+GENERIC = -10
 _LEVELS: tuple[Confidence, ...] = ("high", "medium", "low")
 
 
@@ -90,12 +92,14 @@ def _weighty(judged: Judged) -> bool:
     return judged.candidate.rule.severity.rank >= Severity.MAJOR.rank
 
 
-def _weight(judged: Judged) -> tuple[bool, bool, int, bool, int, tuple[int, int]]:
-    """Sorts: certain before possible, products that were seen before those that may be there, graver, what the first
-    traceback says before what it led to, more specific (an unknown version costs a step of it), earlier."""
+def _weight(judged: Judged) -> tuple[bool, bool, bool, int, bool, int, tuple[int, int]]:
+    """Sorts: certain before possible, a rule about its failure before one that only knows its kind (GENERIC),
+    products that were seen before those that may be there, graver, what the first traceback says before
+    what it led to, more specific (an unknown version costs a step of it), earlier."""
     candidate = judged.candidate
     return (
         not candidate.holds,
+        candidate.rule.specificity <= GENERIC,
         candidate.unseen_wrapper,
         -candidate.rule.severity.rank,
         _is_late(candidate),

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from doctor.read.nodes import UNPLACED
 from doctor.read.prefix import relative_clock
 from doctor.read.rotation import rotation
+from doctor.rulebook.book import EXCEPTION_KEY
 from doctor.scan.lanes import Lane, lanes
 from doctor.scan.links import link
-from doctor.scan.tracebacks import Traceback, tracebacks
+from doctor.scan.tracebacks import Thrown, Traceback, thrown, tracebacks
 from doctor.vocabulary.terms import Outcome
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _CLOCK_FALL_SECONDS = 1.0
 _ENVELOPE_CHARS = 240
+# Where nothing else says how a run ended: a traceback, or a lone exception, so near the log's end is what ended it.
+_END_LINES, _TAIL_LINES = 40, 4
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +107,25 @@ class Run:
     def first_thrown(self) -> Traceback | None:
         """Its first traceback that it did not survive: after which it did not become ready."""
         return next((seen for seen in self.tracebacks if seen.first.line.number > (self.ready_line() or 0)), None)
+
+    def fatal_thrown(self) -> list[Thrown]:
+        """The exceptions that ended it, or kept it from starting: one traceback's chain; none in a run that lives.
+
+        A server survives what its requests throw, so in one that died the first after its last sign of life counts.
+        Of a log that was cut above the traceback only the last line is there.
+        """
+        if self.outcome in {Outcome.HEALTHY, Outcome.STOPPED}:
+            return []
+        end = next((m.line for m in self.markers if m.means == "ended" and m.outcome and m.outcome.bad), self.last_line)
+        alive = max((m.line for m in self.markers if m.means in {"ready", "progress"} and m.line < end), default=0)
+        if self.tracebacks:
+            if not self.outcome.bad and self.last_line - self.tracebacks[-1].chain[-1].line.number > _END_LINES:
+                return []  # the log goes on: what was thrown was caught
+            return next((seen.chain for seen in self.tracebacks if seen.first.line.number > alive), [])
+        last = next((o for o in reversed(self.observations) if o.key == EXCEPTION_KEY and o.number > alive), None)
+        near = last is not None and (self.outcome.bad or self.last_line - last.number < _TAIL_LINES)
+        alone = thrown(last, last.number) if last is not None and near else None
+        return [alone] if alone is not None else []
 
     def ready_line(self) -> int | None:
         return next((marker.line for marker in self.markers if marker.means == "ready"), None)

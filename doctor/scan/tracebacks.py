@@ -107,13 +107,14 @@ def tracebacks(observations: Iterable[Observation]) -> list[Traceback]:
             known.chains = bool(known.event.chain)
         elif observation.key == EXCEPTION_KEY and (known.begin or known.carried):
             begin = known.begin or known.event.chain[-1].line.number
-            if thrown := _thrown(observation, begin):
-                known.event.chain.append(thrown)
+            if last := thrown(observation, begin):
+                known.event.chain.append(last)
                 known.begin = 0
     return sorted((event for event in events if event.chain), key=lambda event: event.first.line.number)
 
 
-def _thrown(observation: Observation, begin: int) -> Thrown | None:
+def thrown(observation: Observation, begin: int) -> Thrown | None:
+    """The exception on a line that looks like a traceback's last; None for a line of code that raises one."""
     kind, message = observation.captures.get("type") or "", observation.captures.get("message") or ""
     text = observation.line.text
     if not kind or _INDENTED.search(text[: text.find(kind) + 1]):

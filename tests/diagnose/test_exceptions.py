@@ -20,14 +20,13 @@ def test_eight_ranks_have_one_root_cause_at_the_earliest() -> None:
     assert document.unexplained == []
 
 
-def test_an_unknown_exception_is_told_once() -> None:
+def test_an_exception_of_eight_ranks_is_told_once() -> None:
     document = analyze([FIXTURES / "tp8-unknown-exception"])
-    assert [(group.line, group.count) for group in document.unexplained] == [(47, 8)]
-    text = document.unexplained[0].text
-    assert text.startswith("AttributeError: 'RotaryEmbedding' object has no attribute 'rope_table' (then ")
-    assert "ModelBuildError: rank 3" in text
-    root = document.findings[0]
-    assert (root.rule_id, [line.line for line in root.evidence]) == ("vllm-start-failed", [15, 47])
+    roots = [finding for finding in document.findings if finding.role == "root_cause"]
+    assert [(finding.family, 47 in {line.line for line in finding.evidence}) for finding in roots] == [
+        ("engine.bug", True)
+    ]
+    assert document.unexplained == []
 
 
 def test_exceptions_come_before_other_errors_and_without_their_stacks(tmp_path: Path) -> None:
@@ -65,3 +64,38 @@ def test_lines_of_several_processes_stand_farther_apart(tmp_path: Path) -> None:
     assert [finding.rule_id for finding in diagnose(made, far).findings] == ["in-order"]
     other = START + "(rank0) first\n(rank1) second\n"
     assert diagnose(made, other).findings == []
+
+
+def _fatal(tmp_path: Path, text: str) -> list[str]:
+    """What a rule about exceptions that end a run finds."""
+    found = rule(
+        "ends", signatures="{ends: 'ValueError: (?P<why>.+)'}", match='{all: [ends, "ends.line in thrown.lines"]}'
+    )
+    return [finding.evidence[0].text for finding in diagnose(book(tmp_path, found), text).findings]
+
+
+def test_a_rule_can_ask_for_the_exception_that_ended_the_run(tmp_path: Path) -> None:
+    chained = TRACEBACK + "KeyError: 1\nDuring handling of the above exception, another exception occurred:\n"
+    assert _fatal(tmp_path, START + TRACEBACK + "ValueError: too large\n") == ["ValueError: too large"]
+    assert _fatal(tmp_path, START + chained + TRACEBACK + "ValueError: last\n") == ["ValueError: last"]
+    assert _fatal(tmp_path, START + "one\nValueError: all that is left\n") == ["ValueError: all that is left"]
+
+
+def test_what_a_server_survives_ends_no_run(tmp_path: Path) -> None:
+    caught = TRACEBACK + "ValueError: caught\n"
+    assert _fatal(tmp_path, START + caught + "base: listening\n") == []
+    assert _fatal(tmp_path, START + "base: listening\n" + caught) == []
+    assert _fatal(tmp_path, START + caught + "loading\n" * 60) == [], "the log goes on"
+    assert _fatal(tmp_path, START + "ValueError: a warning\n" + "loading\n" * 9) == []
+    served = START + "base: listening\n" + caught + "base: answered\n"
+    assert _fatal(tmp_path, served + TRACEBACK + "ValueError: fatal\nbase: aborted\n") == ["ValueError: fatal"]
+
+
+def test_a_rule_that_knows_only_the_kind_stands_behind_the_others(tmp_path: Path) -> None:
+    kind = rule("kind", signatures="{kind: 'KeyError: early'}", match="{all: [kind]}") + "specificity: -10\n"
+    late = rule("late", signatures="{late: 'OSError: late'}", match="{all: [late]}", severity="major")
+    text = START + TRACEBACK + "KeyError: early\n" + TRACEBACK + "OSError: late\n"
+    assert [finding.rule_id for finding in diagnose(book(tmp_path, kind, late), text).findings] == ["late", "kind"]
+    wrapper = rule("around", kind="wrapper", signatures="{around: 'killed'}", match="{all: [around]}")
+    text = START + TRACEBACK + "KeyError: early\nkilled\n"
+    assert diagnose(book(tmp_path, kind, wrapper), text).findings[0].rule_id == "kind"
