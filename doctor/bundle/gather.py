@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doctor.errors import UsageProblem
 from doctor.probe.ask import is_there
 from doctor.probe.document import Probe
 from doctor.read.sources import Collection, Source, collect
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 _HEAD_BYTES = 256 * 1024  # of a log that is longer than what is kept: how the program was started stands at its top
 _CONFIG_BYTES = MIB
+_MOST_PODS = 16
 _USUAL_LOGS = (
     *("~/.ollama/logs/server.log", "/var/log/gpustack/*.log", "/var/lib/gpustack/log/**/*.log", "/var/log/ollama*.log"),
     *(
@@ -64,10 +67,24 @@ class Gathered:
         self.members.append(Member(name, origin, text, left_out))
 
 
-def gather(
-    probe: Probe, paths: Sequence[str], services: Sequence[Service], most: int, starts: re.Pattern[str] | None = None
-) -> Gathered:
-    """Everything that was named and found.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is packed and judged: logs by their paths, services by their names, files of configuration."""
+
+    paths: Sequence[str]
+    services: Sequence[Service]
+    config: Sequence[Path]
+
+
+def find(probe: Probe, paths: Sequence[str], services: Sequence[Service], namespace: str | None = None) -> Wanted:
+    """What was named, and what the probe shows of engines: units, containers, pods, logs and files of configuration."""
+    found = [*services, *_found_services(probe), *found_pods(namespace)]
+    logs = map(str, _found_logs(probe))
+    return Wanted(list(dict.fromkeys([*paths, *logs])), list(dict.fromkeys(found)), list(_found_config(probe)))
+
+
+def gather(wanted: Wanted, most: int, starts: re.Pattern[str] | None = None) -> Gathered:
+    """The texts of it all.
 
     Args:
         most: bytes of each log, the last ones.
@@ -77,12 +94,11 @@ def gather(
 
     gathered = Gathered()
     collection = Collection()
-    for service in [*services, *_found_services(probe)]:
+    for service in wanted.services:
         read_service(service, collection)
-    named = [*paths, *map(str, _found_logs(probe))]
-    if named:
+    if wanted.paths:
         with suppress(Exception):  # nothing could be opened: the problems say why
-            collect(named, found=collection)
+            collect(wanted.paths, found=collection)
     gathered.problems += collection.problems
     for source in collection.sources:
         try:
@@ -91,7 +107,7 @@ def gather(
             gathered.problems.append((source.path, f"cannot be read: {error.strerror or error}", ""))
             continue
         gathered.add("logs", source.path, text, left_out)
-    for path in _found_config(probe):
+    for path in wanted.config:
         try:
             gathered.add("config", str(path), path.read_bytes()[:_CONFIG_BYTES].decode("utf-8", "replace"))
         except OSError as error:
@@ -131,6 +147,37 @@ def _found_services(probe: Probe) -> Iterator[Service]:
         yield Service("docker", container["name"])
 
 
+def found_pods(namespace: str | None = None) -> list[Service]:
+    """Pods of engines in a namespace of the cluster that kubectl is set to; their lives before a restart too.
+
+    A cluster that does not answer at once, or not to this user, has none: the pods can be named by ``--kube``.
+    """
+    from doctor.probe.ask import find_tool, run
+    from doctor.probe.engines import ENGINE_IMAGES
+    from doctor.read.services import Service
+
+    tool = find_tool("kubectl")
+    if tool is None:
+        return []
+    words = [tool, "get", "pods", "--request-timeout=3s", "--output=json"]
+    ran = run([*words, *([f"--namespace={namespace}"] if namespace else [])], 4.0)
+    try:
+        pods = json.loads(ran.output)["items"] if ran.exit == 0 else []
+        found = []
+        for pod in pods:
+            name, place = pod["metadata"]["name"], pod["metadata"].get("namespace") or namespace
+            images = " ".join(str(container.get("image")) for container in pod["spec"]["containers"])
+            if not ENGINE_IMAGES.search(f"{images} {name}"):
+                continue
+            states = pod.get("status", {}).get("containerStatuses") or []
+            found.append(Service("kube", name, place))
+            if any(state.get("restartCount") for state in states):
+                found.append(Service("kube", name, place, previous=True))
+    except (ValueError, KeyError, TypeError, AttributeError, UsageProblem):
+        return []
+    return found[:_MOST_PODS]
+
+
 def _found_logs(probe: Probe) -> Iterator[Path]:
     """Logs in their usual places, and the files that running engines write to."""
     from doctor.probe.engines import is_engine
@@ -149,8 +196,13 @@ def _found_logs(probe: Probe) -> Iterator[Path]:
 
 def _found_config(probe: Probe) -> Iterator[Path]:
     """Unit files with their drop-ins and environment files, and what lies in usual places."""
-    answer = probe.answer("services")
+    answer, containers = probe.answer("services"), probe.answer("containers")
     named: list[str] = []
+    if containers is not None:  # where docker compose keeps the files that a container was made from
+        for files in re.findall(
+            r'"com\.docker\.compose\.project\.config_files": "([^"\n]{1,4096})"', containers.output
+        ):
+            named += [file for file in files.split(",") if file.startswith("/")]
     for line in answer.output.splitlines() if answer else []:
         if line.startswith(("FragmentPath=", "DropInPaths=", "EnvironmentFiles=")):
             named += re.findall(r"/[^\s=()]+", line.partition("=")[2])

@@ -38,7 +38,7 @@ def command(
     """
     from doctor.api import Request, analyze_request
     from doctor.bundle.clean import Cleaner
-    from doctor.bundle.gather import MIB, gather
+    from doctor.bundle.gather import MIB, find, gather
     from doctor.bundle.pack import prepare, write
     from doctor.bundle.runs import run_starts
     from doctor.probe.read import fill
@@ -51,8 +51,10 @@ def command(
         *(Service("kube", name, namespace) for name in pods),
     ]
     probe = fill(take(timeout))
-    gathered = gather(probe, paths, services, megabytes * MIB, run_starts())
-    diagnosis = analyze_request(Request(paths=paths, services=services, probe=probe))
+    wanted = find(probe, paths, services, namespace)
+    gathered = gather(wanted, megabytes * MIB, run_starts())
+    config = [str(path) for path in wanted.config]
+    diagnosis = analyze_request(Request(paths=[*wanted.paths, *config], services=wanted.services, probe=probe))
     cleaner = Cleaner()
     cleaner.learn_machine()
     bundle, members = prepare(probe, diagnosis, gathered, cleaner)

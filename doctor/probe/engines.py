@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from doctor.probe.ask import NO_GPU, find_tool, is_there, run
 
@@ -53,7 +54,9 @@ _PYTHON_ENGINE = re.compile(
     r"(?:^|[\s/])(?:vllm(?:[./ ]|$)|sglang[./ ]|ktransformers[./ ]|lmdeploy[./ ]|llama_cpp[./ ]|gpustack[./ ]|tgi\b)"
     r"|VLLM::|sglang::"
 )
-_IMAGES = re.compile(r"llama|ollama|vllm|sglang|gpustack|text-generation|lmdeploy|kobold|ktransformers|localai", re.I)
+ENGINE_IMAGES = re.compile(
+    r"llama|ollama|vllm|sglang|gpustack|text-generation|lmdeploy|kobold|ktransformers|localai", re.I
+)
 _MOST_PROCESSES = 40
 
 
@@ -162,7 +165,7 @@ def containers(seconds: float) -> str:
         kinds = {"not_permitted": PermissionError, "timed_out": TimeoutError, "absent": FileNotFoundError}
         raise kinds.get(answer.status.value, OSError)(5, answer.reason)
     rows = [line.split("\t") for line in ran.output.splitlines()]
-    wanted = [row[0] for row in rows if len(row) == 3 and _IMAGES.search(f"{row[1]} {row[2]}")][:16]
+    wanted = [row[0] for row in rows if len(row) == 3 and ENGINE_IMAGES.search(f"{row[1]} {row[2]}")][:16]
     if not wanted:
         raise FileNotFoundError(2, f"none of {len(rows)} containers is an engine's")
     inspected = run([tool, "inspect", *wanted], max(0.1, end - time.monotonic()))
@@ -189,15 +192,19 @@ def shortened(text: str) -> str:
         ),
         "Config": ("Image", "Env", "Cmd", "Entrypoint"),
     }
+    compose = "com.docker.compose.project.config_files"
     try:
         documents = json.loads(text)
     except ValueError:
         return text
     chosen = []
     for document in documents if isinstance(documents, list) else []:
-        part: dict[str, object] = {"Name": document.get("Name"), "RestartCount": document.get("RestartCount")}
+        part: dict[str, Any] = {"Name": document.get("Name"), "RestartCount": document.get("RestartCount")}
         for section, names in keep.items():
             part[section] = {name: document[section][name] for name in names if name in (document.get(section) or {})}
+        labels = (document.get("Config") or {}).get("Labels") or {}
+        if compose in labels:
+            part["Config"]["Labels"] = {compose: labels[compose]}
         chosen.append(part)
     return json.dumps(chosen, indent=4) + "\n"
 

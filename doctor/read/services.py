@@ -92,10 +92,12 @@ class Service:
     def path(self) -> str:
         """What the diagnosis calls its log."""
         place = f"{self.namespace}/" if self.namespace else ""
-        return f"{self.platform}:{place}{self.name}"
+        return f"{self.platform}:{place}{self.name}" + (" (previous)" if self.previous else "")
 
     @property
     def tool(self) -> str:
+        if self.platform == "docker" and shutil.which("docker") is None and shutil.which("podman"):
+            return "podman"  # takes the same words
         return {"journal": "journalctl", "docker": "docker", "kube": "kubectl"}[self.platform]
 
     def command(self, until: datetime | None = None) -> list[str]:
@@ -114,7 +116,7 @@ class Service:
             ]
             return [*words, f"--until=@{int(until.timestamp()) + 1}"] if until else words
         if self.platform == "docker":
-            words = ["docker", "logs", "--timestamps", f"--tail={MOST_LINES}"]
+            words = [self.tool, "logs", "--timestamps", f"--tail={MOST_LINES}"]
             words += [f"--until={until.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"] if until else []
             return [*words, "--", self.name]
         words = [
@@ -129,22 +131,26 @@ class Service:
         words += ["--previous=true", "--ignore-errors=true"] if self.previous else []
         return [*words, "--", self.name]
 
+    def question(self) -> list[str]:
+        """The command that prints how it is deployed and how it ended; empty where the log says it, or another life."""
+        if self.platform == "docker":
+            return [self.tool, "inspect", "--type=container", "--", self.name]
+        if self.platform == "kube" and not self.previous:
+            words = ["kubectl", "get", self.name if "/" in self.name else f"pod/{self.name}", "--output=yaml"]
+            return [*words, *([f"--namespace={self.namespace}"] if self.namespace else [])]
+        return []
+
 
 def read_service(service: Service, found: Collection, period: Period | None = None) -> None:
-    """Adds a service's log to the collection; of a container also what docker knows of its end and its limits."""
+    """Adds a service's log to the collection; of a container or pod also its deployment, limits and end."""
     try:
         _add(service, service.command(period.until if period else None), service.path, found)
     except Exception as error:
         found.trouble(service.path, *reason(error))
         return
-    if service.platform == "docker":
+    if words := service.question():
         with suppress(Exception):  # the log is what was asked for
-            _add(
-                service,
-                ["docker", "inspect", "--type=container", "--", service.name],
-                f"{service.path} (inspect)",
-                found,
-            )
+            _add(service, words, f"{service.path} ({words[1]})", found)
 
 
 def _add(service: Service, words: Sequence[str], path: str, found: Collection) -> None:

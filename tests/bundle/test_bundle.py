@@ -156,3 +156,72 @@ class _Zeros(io.RawIOBase):
         count = min(self._left, size if size >= 0 else self._left)
         self._left -= count
         return b"\n" * count
+
+
+def test_what_runs_in_containers_and_pods_is_found_packed_and_judged(tmp_path: Path) -> None:
+    """docker and kubectl are small scripts that print as those do; the logs are whole runs of a fixture."""
+    crash = (FIXTURES / "llama-box" / "view-abort" / "serve-42.log").resolve()
+    compose = tmp_path / "docker-compose.yml"
+    compose.write_text(
+        "services:\n  llm:\n    image: gpustack/gpustack\n    environment: {HF_TOKEN: hf_" + "aB3" * 11 + "}\n"
+    )
+    labels = {"com.docker.compose.project.config_files": str(compose), "other": "nobody's business"}
+    inspected = {
+        "Name": "/llm-1",
+        "State": {"Running": False, "ExitCode": 134, "OOMKilled": False},
+        "Config": {"Image": "gpustack/gpustack", "Env": [], "Labels": labels},
+        "HostConfig": {},
+    }
+    (tmp_path / "inspect.json").write_text(json.dumps([inspected], indent=4))
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    _tool(
+        bin_ / "docker",
+        f"""case "$1" in
+ps) printf 'abc\\tgpustack/gpustack\\tllm-1\\n';;
+inspect) cat {tmp_path}/inspect.json;;
+logs) yes 'an old line of an old run' | head -60000; cat {crash};;
+esac""",
+    )
+    pod = {"name": "vllm-0", "namespace": "prod"}
+    pods = {
+        "items": [
+            {
+                "metadata": pod,
+                "spec": {"containers": [{"image": "vllm/vllm-openai:v0.9.2"}]},
+                "status": {"containerStatuses": [{"restartCount": 2}]},
+            },
+            {"metadata": {"name": "shop"}, "spec": {"containers": [{"image": "nginx"}]}},
+        ]
+    }
+    (tmp_path / "pods.json").write_text(json.dumps(pods))
+    _tool(
+        bin_ / "kubectl",
+        f"""case "$1 $2" in
+"get pods") cat {tmp_path}/pods.json;;
+get*) printf 'apiVersion: v1\\nkind: Pod\\nmetadata:\\n  name: vllm-0\\n';;
+logs*) echo "INFO 11-20 10:00:00 [api_server.py:1289] vLLM API server version 0.9.2 $*";;
+esac""",
+    )
+    made = run("bundle", "--megabytes", "1", "-o", tmp_path / "b.tar.zst", PATH=f"{bin_}:{os.environ['PATH']}")
+    assert made.returncode == 0, made.stderr
+    members = texts(tmp_path / "b.tar.zst")
+    names = [name.removeprefix("llmdoctor-bundle/") for name in members]
+    assert {"logs/docker-llm-1", "logs/docker-llm-1-inspect", "logs/kube-prod-vllm-0"} <= set(names)
+    assert {"logs/kube-prod-vllm-0-previous", "logs/kube-prod-vllm-0-get"} <= set(names)
+    assert any(name.startswith("config/") and name.endswith("docker-compose.yml") for name in names)
+    log = members["llmdoctor-bundle/logs/docker-llm-1"]
+    assert "old run" not in log
+    assert len(log.splitlines()) >= len(crash.read_text().splitlines()) - 5
+    everything = "\n".join([*members, *members.values()])
+    assert "aB3aB3" not in everything
+    assert "nobody's business" not in members["llmdoctor-bundle/probe.json"]
+    diagnosis = json.loads(members["llmdoctor-bundle/diagnosis.json"])
+    assert [found["rule_id"] for found in diagnosis["findings"] if found["role"] == "root_cause"] == [
+        "rpc-kv-view-stale-support"
+    ]
+
+
+def _tool(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)

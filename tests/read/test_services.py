@@ -97,11 +97,30 @@ def test_docker_with_what_it_knows_of_the_end(tools: Path) -> None:
 def test_kube(tools: Path) -> None:
     put(tools, "kubectl", "print('[pod/llm-0/server] 2026-11-20T10:00:00Z text')")
     found = read(Service("kube", "llm-0", "prod", previous=True))
-    assert found.sources[0].path == "kube:prod/llm-0"
+    assert found.sources[0].path == "kube:prod/llm-0 (previous)"
     assert text(found) == b"[pod/llm-0/server] 2026-11-20T10:00:00Z text\n"
     (words,) = calls(tools)
     assert {"--namespace=prod", "--previous=true", "--all-containers=true", "--timestamps=true"} <= set(words)
     assert words[-2:] == ["--", "llm-0"]
+
+
+def test_a_pod_with_how_it_is_deployed_and_how_it_ended(tools: Path) -> None:
+    put(
+        tools,
+        "kubectl",
+        "manifest = 'apiVersion: v1\\nkind: Pod\\nmetadata:\\n  name: llm-0'\n"
+        "print(manifest if sys.argv[1] == 'get' else 'a line of the log')",
+    )
+    found = read(Service("kube", "llm-0", "prod"))
+    assert [source.path for source in found.sources] == ["kube:prod/llm-0", "kube:prod/llm-0 (get)"]
+    assert [classify(source.name, source.head) for source in found.sources] == ["log", "config"]
+    assert calls(tools)[1] == ["get", "pod/llm-0", "--output=yaml", "--namespace=prod"]
+
+
+def test_podman_where_there_is_no_docker(tools: Path) -> None:
+    put(tools, "podman", "print('{}' if sys.argv[1] == 'inspect' else 'a line of the log')")
+    assert text(read(Service("docker", "llm-1"))) == b"a line of the log\n"
+    assert [words[0] for words in calls(tools)] == ["logs", "inspect"]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +218,14 @@ def test_what_a_tool_says_is_passed_on_with_advice(
 
 
 def test_a_log_and_an_error_behind_it(tools: Path) -> None:
-    put(tools, "kubectl", "print('[pod/x/y] line'); sys.stderr.write('error: unexpected EOF'); sys.exit(1)")
+    put(
+        tools,
+        "kubectl",
+        "if sys.argv[1] == 'logs':\n"
+        "    print('[pod/x/y] line')\n"
+        "    sys.stderr.write('error: unexpected EOF')\n"
+        "sys.exit(1)",
+    )
     found = read(Service("kube", "x"))
     assert text(found) == b"[pod/x/y] line\n"
     assert found.problems == [("kube:x", "kubectl says: error: unexpected EOF", "")]
