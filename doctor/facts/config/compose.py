@@ -93,7 +93,7 @@ def read_compose(
             troubles.append(Trouble(file.path, 1, "no services in this Compose file", hint))
             continue
         dotenv = beside(file.path, ".env")
-        values = lookup_in(variables_of(dotenv)) if dotenv else dict[str, Word]()
+        values = lookup_in(variables_of(dotenv, troubles=troubles)) if dotenv else dict[str, Word]()
         trees[file.path] = (file, services, values.get)
     return [_workload(service, beside, is_program, troubles) for service in _services(trees)], troubles
 
@@ -206,7 +206,7 @@ def _variables(service: Service, workload: Workload, beside: Beside, troubles: l
                 continue
             name = substitute(path.value, part.lookup)
             if file := beside(part.file.path, name):
-                workload.variables += variables_of(file)
+                workload.variables += variables_of(file, troubles=troubles)
             else:
                 message = f"env_file {name} of {workload.name} is not among the input: its variables are not known"
                 troubles.append(Trouble(part.file.path, path.line, message, "add that file to the input"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from doctor.facts.config.dotenv import variables_of
 from doctor.facts.config.places import Place, Text, Word
-from doctor.facts.config.workload import Variable, Workload, container_size
+from doctor.facts.config.workload import Trouble, Variable, Workload, container_size
 from doctor.facts.config.wrappers import ASSIGNMENT, CONTAINER_TOOLS, ContainerOption, container_options
 from doctor.vocabulary.facts import Fact, Layer, Origin
 
@@ -39,7 +39,7 @@ def memory_lock(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def read_container(workload: Workload, find: Callable[[str], Text | None]) -> None:
+def read_container(workload: Workload, find: Callable[[str], Text | None], troubles: list[Trouble]) -> None:
     """Completes a command of a script that is a ``docker run``: what the container is given, and its variables."""
     texts = workload.texts
     at = next((i for i, text in enumerate(texts[:8]) if text.rsplit("/", 1)[-1] in CONTAINER_TOOLS), None)
@@ -55,7 +55,7 @@ def read_container(workload: Workload, find: Callable[[str], Text | None]) -> No
     for option in options:
         place = workload.words[option.last].place
         line = place.line if place else line
-        _variable(workload, option, exported, find)
+        _variable(workload, option, exported, find, troubles)
         if place is None:
             continue
         size = container_size(option.value)
@@ -87,11 +87,15 @@ def read_container(workload: Workload, find: Callable[[str], Text | None]) -> No
 
 
 def _variable(
-    workload: Workload, option: ContainerOption, exported: dict[str, Variable], find: Callable[[str], Text | None]
+    workload: Workload,
+    option: ContainerOption,
+    exported: dict[str, Variable],
+    find: Callable[[str], Text | None],
+    troubles: list[Trouble],
 ) -> None:
     if option.flag == "--env-file":
         file = find(option.value)
-        workload.variables[:0] = variables_of(file, "docker") if file else []
+        workload.variables[:0] = variables_of(file, "docker", troubles) if file else []
     if option.flag not in {"-e", "--env"}:
         return
     first, last = workload.words[option.first].place, workload.words[option.last].place

@@ -23,7 +23,8 @@ def variables_of(file: Text, quoting: Quoting = "dotenv", troubles: list[Trouble
     """
     env = read_env(file.text, file.path, quoting)
     if troubles is not None:
-        troubles += [trouble_of(problem, file.path) for problem in env.problems]
+        found_troubles = [trouble_of(problem, file.path) for problem in env.problems]
+        troubles += [trouble for trouble in found_troubles if trouble not in troubles]  # several services may share it
     starts = [0, *(found.end() for found in re.finditer("\n", file.text))]
     variables = []
     for value in env.values.values():

@@ -247,7 +247,7 @@ def read_script(file: Text, find: Find, is_program: Callable[[str], bool]) -> tu
         if command is None or not is_program(command.program):
             continue
         workload.name, workload.line = f"command {command.program}", workload.command_at().line or 1
-        read_container(workload, find)
+        read_container(workload, find, troubles)
         for name, value, place in [] if workload.image else script.limits:
             workload.limit(name, value, place)
         workloads.append(workload)

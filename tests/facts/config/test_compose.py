@@ -178,3 +178,25 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 
 def test_hostile_files_are_bounded(text: str) -> None:
     declared = read_files({"docker-compose.yml": text})
     assert len(declared.troubles) <= 1
+
+
+def test_what_is_wrong_in_files_of_variables_is_told_once_with_its_line() -> None:
+    declared = read_files(
+        {
+            "docker-compose.yml": """\
+                services:
+                  a: {image: ollama/ollama, env_file: gpu.env}
+                  b: {image: ollama/ollama, env_file: gpu.env}
+                """,
+            "gpu.env": 'OLLAMA_DEBUG=1\nthis is no line\nHF_HOME="open\n',
+            ".env": "PORT 8080\n",
+            "start.sh": "#!/bin/sh\ndocker run --env-file docker.env ollama/ollama\n",
+            "docker.env": "OLLAMA_HOST = 0.0.0.0\n",
+        }
+    )
+    assert sorted((trouble.path, trouble.line, trouble.message.split(":")[0]) for trouble in declared.troubles) == [
+        (".env", 1, "not NAME=VALUE"),
+        ("docker.env", 1, "docker takes no blanks before the = of a variable"),
+        ("gpu.env", 2, "not NAME=VALUE"),
+        ("gpu.env", 3, "the quote of HF_HOME is not closed"),
+    ]
