@@ -83,6 +83,8 @@ class Wiring:
     def __init__(self, streams: dict[str, Any]) -> None:
         """From ``launch.Streams`` as a dict. Output that goes to one place comes by one pipe: its order is exact."""
         terminal, on = streams["terminal"], list(streams["on_terminal"])
+        for descriptor in {streams["stdin"], streams["stdout"], streams["stderr"], *(terminal or ())} - {None}:
+            os.set_inheritable(descriptor, False)  # the engine gets copies of those that are for it
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._opened = [null]
         self.plan: list[tuple[int, int | None, int]] = []

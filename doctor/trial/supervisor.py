@@ -39,6 +39,7 @@ _MESSAGE_BYTES = 1 << 26
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
     start.become_subreaper()
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
