@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -149,6 +150,62 @@ def _line_of(source: str) -> str:
                 if (log.lines.line(count) if log.lines is not None else count) == int(number):
                     return content.decode("utf-8", "replace").rstrip("\r\n")
     raise UsageProblem(f"has no line {number}", subject=path)
+
+
+@command.command("docs")
+@click.option("-o", "--output", "folder", default="rule-pages", show_default=True, metavar="FOLDER")
+@_folders
+def docs(folder: str, folders: tuple[str, ...]) -> int:
+    """Write a page for each rule (Markdown): what it looks like, why, how to fix and provoke it, how we know."""
+    from doctor.report.rule_pages import index_page, rule_page
+    from doctor.rulebook.book import load_book
+    from doctor.rulebook.examples import shown
+    from doctor.scan.database import Database
+
+    book = load_book([Path(each) for each in folders])
+    database = Database(book.patterns())
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    for rule in book.rules.values():
+        page = rule_page(rule.card, shown(rule, book, database))
+        (target / f"{rule.id}.md").write_text(page, encoding="utf-8")
+    (target / "index.md").write_text(index_page(list(book.rules.values())), encoding="utf-8")
+    click.echo(f"{len(book.rules)} pages and {target / 'index.md'}")
+    return 0
+
+
+@command.command("verified")
+@click.option("--engine", help="Only rules that apply to this engine.")
+@_folders
+def verified(engine: str | None, folders: tuple[str, ...]) -> int:
+    """With which engine versions each rule was verified, and how it is known: where the book grows old."""
+    from doctor.report.cards import print_verified
+    from doctor.rulebook.book import load_book
+
+    book = load_book([Path(folder) for folder in folders])
+    print_verified([rule.card for rule in book.rules.values() if _is_of(rule.card, engine)])
+    return 0
+
+
+def _is_of(card: dict[str, Any], engine: str | None) -> bool:
+    return engine is None or any(entry["name"] == engine for entry in card["engines"])
+
+
+@command.command("coverage")
+@click.argument("cases", metavar="CASES.yaml")
+@_folders
+def coverage(cases: str, folders: tuple[str, ...]) -> int:
+    """Which known cases (a list of `source: owner/name#number` with `family`) are answered by which rule.
+
+    A rule answers a case that it cites; one of another family that cites it is named as such.
+    """
+    from doctor.report.cards import print_coverage
+    from doctor.rulebook.book import load_book
+    from doctor.rulebook.coverage import cover, read_cases
+
+    book = load_book([Path(folder) for folder in folders])
+    print_coverage(cover(read_cases(Path(cases)), book))
+    return 0
 
 
 @command.command("schema")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from doctor.report.page import Page
+from doctor.report.rule_pages import KNOWN_BY, worded
 
 if TYPE_CHECKING:
     from doctor.exitcodes import ExitMeaning
     from doctor.rulebook.book import CompiledRule
+    from doctor.rulebook.coverage import Covered
 
 
 def print_rule(card: dict[str, Any]) -> None:
@@ -25,14 +26,14 @@ def print_rule(card: dict[str, Any]) -> None:
         page.say(f"{engine['name']} {engine['affected'] or ''}".strip() + fixed)
     if card["explanation"]:
         page.gap()
-        page.say(_readable(card["explanation"]))
+        page.say(worded(card["explanation"]))
     _part(page, "What it looks like", [f"{name}: {found['pattern']}" for name, found in card["signatures"].items()])
     remedies = [
-        f"{number}. {_readable(remedy['title'])}  (removes the {remedy['removes']})"
+        f"{number}. {worded(remedy['title'])}  (removes the {remedy['removes']})"
         for number, remedy in enumerate(card["remedies"], 1)
     ]
     _part(page, "What to do", remedies)
-    _part(page, "How to provoke it", [_readable(card["provoke"])] if card["provoke"] else [])
+    _part(page, "How to provoke it", [worded(card["provoke"])] if card["provoke"] else [])
     if card["references"]:
         page.gap()
     for reference in card["references"]:
@@ -57,6 +58,37 @@ def print_rule_list(rules: Sequence[CompiledRule]) -> None:
     page.say(f"{len(rules)} rules; llmdoctor explain RULE shows one", style="dim")
 
 
+def print_verified(cards: Sequence[dict[str, Any]]) -> None:
+    """Engine by engine: with what each rule was verified, weakest knowledge first."""
+    ranks = list(KNOWN_BY)
+    rows = [(", ".join(entry["name"] for entry in card["engines"]) or "any engine", card) for card in cards]
+    for engines, card in sorted(rows, key=lambda row: (row[0], -ranks.index(row[1]["evidence"]), row[1]["id"])):
+        known = card["evidence"].replace("_", " ")
+        print_line(f"{engines:<28} {card['id']:<44} {known:<12} {', '.join(card['verified_with']) or '-'}")
+
+
+def print_coverage(covered: Iterable[Covered]) -> None:
+    """A line a case, and the sums."""
+    count = answered = elsewhere = 0
+    for entry in covered:
+        count += 1
+        answered += bool(entry.answers)
+        elsewhere += bool(entry.others and not entry.answers)
+        said = ", ".join(entry.answers) or ("no rule cites it" if not entry.others else "")
+        if not entry.answers and entry.others:
+            said = f"cited by a rule of another family: {', '.join(entry.others)}"
+        print_line(f"{entry.case.source:<44} {entry.case.families[0]:<24} {said}")
+    print_line(
+        f"{count} cases: {answered} cited by a rule of a right family, {elsewhere} by one of another family, "
+        f"{count - answered - elsewhere} by none"
+    )
+
+
+def print_line(text: str) -> None:
+    """A row of a table for grep: never folded."""
+    Page().line(text.rstrip())
+
+
 def print_exit_code(meaning: ExitMeaning) -> None:
     """What an exit status, a signal or a Windows status means, and where to look."""
     page = Page()
@@ -64,12 +96,6 @@ def print_exit_code(meaning: ExitMeaning) -> None:
     page.say(meaning.meaning)
     for title, lines in (("Usual causes with local inference engines", meaning.causes), ("Look at", meaning.look_at)):
         _part(page, title, [f"- {line}" for line in lines])
-
-
-def _readable(template: str) -> str:
-    """Prose without its conditions; what a log fills in stands in angle brackets."""
-    text = re.sub(r"\{%.*?%\}", " ", template, flags=re.S)
-    return " ".join(re.sub(r"\{\{-?\s*(.*?)\s*-?\}\}", r"<\1>", text, flags=re.S).split())
 
 
 def _part(page: Page, title: str, paragraphs: Sequence[str]) -> None:

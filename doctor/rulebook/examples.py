@@ -24,6 +24,7 @@ from doctor.vocabulary.terms import Kind
 if TYPE_CHECKING:
     from doctor.facts.factset import FactSet
     from doctor.rulebook.book import CompiledRule, RuleBook
+    from doctor.vocabulary.document import Finding
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
@@ -50,6 +51,22 @@ def try_examples(book: RuleBook, ids: Sequence[str] = ()) -> Iterator[ExampleRes
             for number, example in enumerate(told, 1):
                 reason = _try_check(rule, example, expected == "match", book)
                 yield ExampleResult(rule.id, f"check.{expected}[{number}]", not reason, reason)
+
+
+def shown(rule: CompiledRule, book: RuleBook, database: Database) -> Finding | None:
+    """What a rule says about the first log among its examples in which it is found, as a user would see it."""
+    from doctor.api import conclude
+    from doctor.intake import Intake
+
+    for example in rule.card["examples"]["match"]:
+        if not example["log"] or example["facts"] or example["records"] or example["engine"]:
+            continue
+        source = ScannedSource(0, "server.log", UNPLACED, "log", scan_text(example["log"], database))
+        document = conclude(Intake(scanned=[source]), book, "last")
+        for finding in document.findings:
+            if finding.rule_id == rule.id:
+                return finding
+    return None
 
 
 def _try(rule: CompiledRule, example: dict[str, Any], wanted: bool, book: RuleBook, database: Database) -> str:

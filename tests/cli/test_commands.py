@@ -289,3 +289,23 @@ def test_in_an_unknown_case_it_says_what_would_help(tmp_path: Path) -> None:
     assert "What would help" in done.stdout
     assert "--exit" in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_a_page_is_written_for_each_rule(tmp_path: Path) -> None:
+    done = run("rules", "docs", "-o", str(tmp_path / "pages"))
+    assert done.returncode == 0, done.stderr
+    listed = run("rules", "list").stdout.splitlines()
+    assert {path.stem for path in (tmp_path / "pages").iterdir()} == {line.split()[0] for line in listed} | {"index"}
+
+
+def test_what_each_rule_was_verified_with_is_listed() -> None:
+    done = run("rules", "verified", "--engine", "vllm")
+    assert done.returncode == 0, done.stderr
+    assert "vllm 0.11.0" in done.stdout
+    assert all(line.startswith("vllm") or ", vllm" in line for line in done.stdout.splitlines())
+
+
+def test_a_missing_list_of_cases_is_a_clear_error() -> None:
+    done = run("rules", "coverage", "nowhere.yaml")
+    assert done.returncode == 2
+    assert "nowhere.yaml: No such file" in done.stderr
