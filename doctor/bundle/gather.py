@@ -23,6 +23,7 @@ _HEAD_BYTES = 256 * 1024  # of a log that is longer than what is kept: how the p
 _CONFIG_BYTES = MIB
 _MOST_PODS = 16
 _USUAL_LOGS = (
+    *("/opt/homebrew/var/log/*llama*.log", "/usr/local/var/log/*llama*.log"),
     *("~/.ollama/logs/server.log", "/var/log/gpustack/*.log", "/var/lib/gpustack/log/**/*.log", "/var/log/ollama*.log"),
     *(
         "/var/log/vllm*.log",
@@ -31,7 +32,11 @@ _USUAL_LOGS = (
         "~/.cache/lm-studio/server-logs/**/*.log",
     ),
 )
-_USUAL_CONFIG = ("/etc/default/ollama", "/etc/default/gpustack", "/etc/sysconfig/ollama", "/etc/gpustack/*.yaml")
+_LAUNCHD = ("~/Library/LaunchAgents", "/Library/LaunchAgents", "/Library/LaunchDaemons")
+_USUAL_CONFIG = (
+    *("/etc/default/ollama", "/etc/default/gpustack", "/etc/sysconfig/ollama", "/etc/gpustack/*.yaml"),
+    *(f"{folder}/*{name}*.plist" for folder in _LAUNCHD for name in ("ollama", "llama", "gpustack")),
+)
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ _NO_TEXT = {
     b"\xca\xfe\xba\xbe": ("a program or library (Mach-O)", "name the log that the program wrote"),
     b"MDMP": ("a minidump", "name the log that the program wrote"),
     b"LPKSHHRH": ("a binary journal", "journalctl --file FILE -o short-iso | llmdoctor analyze -"),
+    b"bplist00": ("a binary property list", "plutil -convert xml1 -o - FILE prints it as text"),
     b"SQLite format 3\0": ("a database (SQLite)", ""),
     b"\x89PNG\r\n": ("a picture (PNG)", "save the text itself, not a picture of it"),
     b"\xff\xd8\xff": ("a picture (JPEG)", "save the text itself, not a picture of it"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from doctor.facts.config.argv import Arg, Command
 from doctor.facts.config.images import entrypoint
+from doctor.facts.config.launchd import added_string
 from doctor.facts.config.places import Place, Text, Word
 from doctor.facts.config.workload import Workload
 from doctor.facts.options import KnownOption
@@ -24,7 +25,7 @@ from doctor.remedy.keys import new_key
 from doctor.remedy.options import is_switch, names_of, opposites_of, variables_for
 from doctor.remedy.variables import named, set_variable, unset_variable
 
-_BETWEEN = re.compile(r"(?:[\s,'\"-]|\\\n)*")
+_BETWEEN = re.compile(r"(?:[\s,'\"-]|\\\n|</?string>)*")
 _TRUTHS = frozenset({"on", "off", "auto", "0", "1", "true", "false"})
 
 
@@ -170,6 +171,9 @@ def _behind(place: Place, added: list[str], files: Mapping[str, Text], workload:
     file = files[place.path]
     written = file.text[place.start : place.end]
     quote = written[:1] if written[:1] in {'"', "'"} else ""
+    if workload.kind == "launchd":
+        at, lines = added_string(file, place, added)
+        return [Edit(place.path, at, at, lines)]
     if place.form == "flow":
         return [Edit(place.path, place.end, place.end, "".join(f", {scalar(word, quote)}" for word in added))]
     if place.form == "item":
@@ -203,7 +207,7 @@ def _take_out(workload: Workload, command: Command, arg: Arg, count: int, files:
     file = files[first.path]
     if any(place.path != first.path or place.form != first.form for place in places):
         raise CannotEditError
-    if first.form == "item":
+    if first.form == "item" or workload.kind == "launchd":
         return [without_lines(file, place.start, place.end) for place in places]
     if count > 1 and (last.start < first.end or not _BETWEEN.fullmatch(file.text, first.end, last.start)):
         raise CannotEditError  # the value stands elsewhere

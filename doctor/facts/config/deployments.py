@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from doctor.facts.config.compose import read_compose
 from doctor.facts.config.env import settings_of_env
 from doctor.facts.config.kubernetes import read_kubernetes
+from doctor.facts.config.launchd import read_launchd
 from doctor.facts.config.modelfile import read_modelfile
 from doctor.facts.config.places import Text
 from doctor.facts.config.settings import settings_of
@@ -92,6 +93,8 @@ def read_deployments(files: Iterable[Text], programs: Collection[str]) -> Declar
         take(manifests[0].path, partial(read_kubernetes, manifests, is_program))
     if units:
         take(units[0].path, partial(read_units, units, beside, is_program))
+    for file in forms.get("launchd", []):
+        take(file.path, partial(read_launchd, file, partial(beside, file.path), is_program))
     for file in forms.get("script", []):
         take(file.path, partial(read_script, file, partial(beside, file.path), is_program))
     for file in forms.get("modelfile", []):

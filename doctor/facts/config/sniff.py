@@ -20,6 +20,7 @@ _YAML = (  # both lines of a pair must be there
     (re.compile(r"^services:[ \t]*$", re.MULTILINE), re.compile(r"^[ \t]{1,40}(?:image|build|command):", re.MULTILINE)),
     (re.compile(r"^apiVersion: \S", re.MULTILINE), re.compile(r"^kind: \w", re.MULTILINE)),
 )
+_LAUNCHD = re.compile(r"<plist\b[^>]{0,80}>.{0,20000}?<key>(?:ProgramArguments|Program)</key>", re.DOTALL)
 _SCRIPT = re.compile(r"#!\s*/\S*(?:/env\s+)?\b(?:ba|da|z|k|a)?sh\b")
 _SCRIPT_NAME = re.compile(r"\.(?:sh|bash|zsh)$")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+|declare\s+-\w+\s+)?[A-Za-z_][A-Za-z0-9_]*=(?!=)\S?.*")
@@ -51,6 +52,8 @@ def classify(path: str, head: bytes) -> SourceKind:
         lines.pop()  # cut in the middle
     if _SCRIPT.match(text) or _SCRIPT_NAME.search(name):
         return "config"
+    if "<plist" in text and _LAUNCHD.search(text):
+        return "config"
     if _UNIT.search(text) or any(first.search(text) and second.search(text) for first, second in _YAML):
         return "config"
     if _ENV_NAME.search(name) and "\ufffd" not in text:
@@ -60,7 +63,7 @@ def classify(path: str, head: bytes) -> SourceKind:
     return "env" if _is_env(lines) else "log"
 
 
-Form = Literal["compose", "kubernetes", "unit", "script", "modelfile", "env", ""]
+Form = Literal["compose", "kubernetes", "unit", "launchd", "script", "modelfile", "env", ""]
 
 
 def form_of(path: str, text: str) -> Form:
@@ -68,6 +71,8 @@ def form_of(path: str, text: str) -> Form:
     name = path.replace("\\", "/")
     base = name.rsplit("/", 1)[-1]
     services, manifest = _YAML
+    if "<plist" in text[:_HEAD] and _LAUNCHD.search(text[:_HEAD]):
+        return "launchd"
     if _UNIT_NAME.search(name) or _UNIT.search(text):
         return "unit"
     if re.match(r"Modelfile\b", base) or base.endswith(".Modelfile"):

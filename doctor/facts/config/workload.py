@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from doctor.facts.config.argv import Command
     from doctor.facts.config.yamltext import Mapping
 
-EntryForm = Literal["line", "pair", "item", "entry", "unit", "shell", "word"]
+EntryForm = Literal["line", "pair", "item", "entry", "unit", "shell", "word", "plist"]
 """How a variable is written: ``NAME=value`` on a line of an environment file, ``NAME: value`` or ``- NAME=value`` in
-YAML, ``- name: ... value: ...`` of Kubernetes, in ``Environment=`` of a unit, an assignment of a script, a word."""
+YAML, ``- name: ... value: ...`` of Kubernetes, in ``Environment=`` of a unit, an assignment of a script, a word, a key
+and a string of a property list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Workload:
         mounts: folders of the host and what they are called inside.
     """
 
-    kind: Literal["compose", "kubernetes", "systemd", "script", "modelfile", "env"]
+    kind: Literal["compose", "kubernetes", "systemd", "launchd", "script", "modelfile", "env"]
     name: str
     path: str
     line: int
