@@ -1,12 +1,15 @@
 """Scores the rule book: does it name the right family, quote a line that proves it, and leave healthy logs in peace?
 
 Two columns. *Seen* are the fixtures that rules were written from (`fixtures/`, with `<case>.expect.yaml` beside them).
-*Unseen* are the cases in `unseen/`, written without sight of the rules and never edited to pass; that is the number to
-quote. Exits with 1 when a healthy case raises a root cause.
+*Unseen* are the cases in `unseen/`, written without sight of the rules and never edited to pass, in batches:
+the number to quote is what a batch scored at first sight, before any rule was changed for it (`first/<batch>.yaml`,
+written once); what the same cases score later only says which of them have been answered since. Exits with 1 when a
+healthy case raises a root cause.
 
     python benchmarks/accuracy/score.py                       the scoreboard
     python benchmarks/accuracy/score.py -o board.md           and the same as Markdown, with every miss
     python benchmarks/accuracy/score.py --only unseen         one column
+    python benchmarks/accuracy/score.py --first 3             a new batch: its first result, kept
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,7 @@ from doctor.vocabulary.document import Diagnosis, Finding
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+FIRST = HERE / "first"
 COLUMNS = ("seen", "unseen")
 
 
@@ -42,6 +47,7 @@ class Case:
     Attributes:
         families: the family of the cause first, then those that an expert would accept too.
         lines: file name and line (from 1) that prove the cause; texts: a part of such a line instead.
+        batch: of unseen cases; 0 for the others.
         notes: files of the folder that the program must not see.
     """
 
@@ -57,6 +63,7 @@ class Case:
     exit: str | int | None = None
     command: str | None = None
     notes: tuple[str, ...] = ("case.yaml", "expect.yaml", "made.yaml")
+    batch: int = 0
 
 
 @dataclass(slots=True)
@@ -100,6 +107,7 @@ def unseen_cases(folder: Path = HERE / "unseen") -> Iterator[Case]:
             lines={(entry["file"], entry["line"]) for entry in verdict.get("evidence", [])},
             cause=verdict["cause"],
             exit=verdict.get("exit"),
+            batch=verdict.get("batch", 1),
         )
 
 
@@ -140,6 +148,12 @@ def score(case: Case) -> Score:
         return judge(case, document, time.perf_counter() - began)
 
 
+def warm(cases: list[Case]) -> None:
+    """The first diagnosis of a process loads the rule book; it is not timed."""
+    for case in cases:
+        score(case)
+
+
 def judge(case: Case, document: Diagnosis, seconds: float) -> Score:
     roots = [finding for finding in document.findings if finding.role == "root_cause"]
     result = Score(case, seconds, document.verdict, alarms=[finding.rule_id for finding in roots])
@@ -164,18 +178,22 @@ def share(part: int, whole: int) -> str:
     return f"{part}/{whole} ({100 * part / whole:.0f} %)" if whole else "-"
 
 
-def row(scores: list[Score]) -> list[str]:
-    """Failures, family right, exactly the named family, a proof quoted, silent; healthy runs, alarms."""
+def count(scores: list[Score]) -> dict[str, list[int]]:
+    """Family right, exactly the named family, a proof quoted, silent (of the failing); alarms (of the healthy)."""
     failing = [entry for entry in scores if not entry.case.healthy]
     healthy = [entry for entry in scores if entry.case.healthy]
     shown = [entry for entry in failing if entry.proof is not None]
-    return [
-        share(sum(entry.right for entry in failing), len(failing)),
-        share(sum(entry.exact for entry in failing), len(failing)),
-        share(sum(bool(entry.proof) for entry in shown), len(shown)),
-        share(sum(entry.silent for entry in failing), len(failing)),
-        share(sum(bool(entry.alarms) for entry in healthy), len(healthy)),
-    ]
+    return {
+        "right": [sum(entry.right for entry in failing), len(failing)],
+        "exact": [sum(entry.exact for entry in failing), len(failing)],
+        "proof": [sum(bool(entry.proof) for entry in shown), len(shown)],
+        "silent": [sum(entry.silent for entry in failing), len(failing)],
+        "alarms": [sum(bool(entry.alarms) for entry in healthy), len(healthy)],
+    }
+
+
+def row(scores: list[Score]) -> list[str]:
+    return [share(part, whole) for part, whole in count(scores).values()]
 
 
 HEAD = ["family right", "exactly", "evidence right", "silent", "false alarms on healthy"]
@@ -198,6 +216,44 @@ def groups(scores: list[Score], key: Callable[[Score], str]) -> list[list[str]]:
     return rows
 
 
+def first_results() -> dict[int, dict[str, Any]]:
+    """What each batch scored at first sight."""
+    return {int(file.stem): yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(FIRST.glob("*.yaml"))}
+
+
+def keep_first(scores: list[Score], batch: int, commit: str) -> None:
+    """Writes a batch's first result. Raises FileExistsError: it has one, and that one stays."""
+    own = [entry for entry in scores if entry.case.batch == batch]
+    engines = sorted({entry.case.engine for entry in own})
+    result = {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit,
+        "figures": count(own),
+        "engines": {name: count([entry for entry in own if entry.case.engine == name]) for name in engines},
+        "missed": {
+            entry.case.name: f"{entry.rule or 'nothing'} ({entry.family or entry.verdict})"
+            for entry in own
+            if (entry.alarms if entry.case.healthy else not entry.right)
+        },
+    }
+    FIRST.mkdir(exist_ok=True)
+    with (FIRST / f"{batch}.yaml").open("x", encoding="utf-8") as file:
+        file.write("# What this batch scored before any rule was changed for it; written once, never edited.\n")
+        yaml.safe_dump(result, file, sort_keys=False, width=120, default_flow_style=None)
+
+
+def firsts(scores: list[Score]) -> list[str]:
+    """Each batch at first sight, and the same cases today."""
+    rows = []
+    for batch, result in first_results().items():
+        figures = [share(*figure) for figure in result["figures"].values()]
+        rows.append([f"{batch} at first sight ({result['date']}, {result['commit'][:12]})", *figures])
+        today = [entry for entry in scores if entry.case.batch == batch]
+        if today:
+            rows.append([f"{batch} today", *row(today)])
+    return ["## Unseen, batch by batch", "", *table("batch", rows, HEAD), ""] if rows else []
+
+
 def family_of(entry: Score) -> str:
     return "(healthy)" if entry.case.healthy else entry.case.families[0]
 
@@ -210,13 +266,15 @@ def board(scores: list[Score], commit: str) -> str:
         f"{datetime.date.today().isoformat()}, llmdoctor {__version__}, commit {commit}, "
         f"Python {platform.python_version()}.",
         "",
-        "*Seen*: fixtures that rules were written from. *Unseen*: cases by somebody who had not seen the rules, scored",
-        "before any rule was changed for them. *Family right* counts the families that an expert would accept too,",
-        "*exactly* only the one that the case names. *Silent*: a failing case without a root cause. *Evidence right*:",
-        "the root cause quotes a line that proves the cause.",
+        "*Seen*: fixtures that rules were written from. *Unseen*: cases by somebody who had not seen the rules. A",
+        "batch counts as it scored *at first sight*, before any rule was changed for it. *Family right* counts the",
+        "families that an expert would accept too, *exactly* only the one that the case names. *Silent*: a failing",
+        "case without a root cause. *Evidence right*: the root cause quotes a line that proves the cause.",
         "",
     ]
+    lines += firsts(scores)
     columns = [column for column in COLUMNS if any(entry.case.column == column for entry in scores)]
+    lines += ["## Today", ""]
     overall = []
     for column in columns:
         own = [entry for entry in scores if entry.case.column == column]
@@ -273,17 +331,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=COLUMNS, help="one column")
     parser.add_argument("-o", "--output", type=Path, help="write the scoreboard with every miss as Markdown")
+    parser.add_argument("--first", type=int, metavar="BATCH", help="keep this as the first result of a new batch")
     parser.add_argument("--commit", help="what to name as the commit, for a tree without git")
     options = parser.parse_args(arguments)
+    if options.first and (FIRST / f"{options.first}.yaml").exists():
+        parser.error(f"batch {options.first} has a first result already")
     cases: list[Case] = []
-    if options.only != "unseen":
+    if options.only != "unseen" and not options.first:
         cases += seen_cases()
     if options.only != "seen":
         cases += unseen_cases()
-    if cases:
-        score(cases[0])  # the first diagnosis loads the rule book; it is not timed
-    scores = [score(case) for case in cases]
-    text = board(scores, options.commit or state_of())
+    if options.first:
+        cases = [case for case in cases if case.batch == options.first]
+    with ProcessPoolExecutor(initializer=warm, initargs=(cases[:1],)) as workers:
+        scores = list(workers.map(score, cases, chunksize=4))
+    commit = options.commit or state_of()
+    if options.first:
+        keep_first(scores, options.first, commit)
+    text = board(scores, commit)
     print(text)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
