@@ -137,11 +137,12 @@ def _beside(other: Judged, root: Judged, explained: set[str]) -> Role:
 def recovered(candidate: Candidate) -> bool:
     """Whether the same run went on to be ready, or to do real work, after the error.
 
-    Only failures of the start-up can be taken back so: a server that answered before it died has not recovered.
+    Only failures of the start-up can be taken back so, and transient ones: a server that answered before it died has
+    not recovered.
     """
     run = candidate.run
     places = [hit.number for _, hit in candidate.evidence if run is not None and hit.run is run]
-    if run is None or not places or candidate.rule.phase not in _BEFORE_READY:
+    if run is None or not places or not (candidate.rule.phase in _BEFORE_READY or candidate.rule.transient):
         return False
     died = run.outcome in {Outcome.CRASHED, Outcome.KILLED, Outcome.FAILED_TO_START}
     signs = {"ready", "progress"} if died else {"ready", "progress", "stopping"}

@@ -59,6 +59,7 @@ class CompiledRule:
     compute: dict[str, str]
     explains: list[str]
     specificity: int
+    transient: bool
     evidence: Evidence
     record: Record
     check: dict[str, Any] | None = None
@@ -94,6 +95,7 @@ class CompiledRule:
             compute=entry["compute"],
             explains=entry["explains"],
             specificity=entry["specificity"],
+            transient=entry["transient"],
             evidence=Evidence(entry["evidence"]),
             record=record,
             check=entry.get("check"),

@@ -13,10 +13,10 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
-FORMAT = 5
+FORMAT = 6
 _MATCHED_BY = (
     "id", "kind", "severity", "phase", "outcome", "family", "engines", "signatures", "match", "compute", "explains",
-    "specificity", "evidence",
+    "specificity", "transient", "evidence",
 )  # fmt: skip
 _FOR_PEOPLE = {"samples", "sources"}  # of a dialect: for its tests and its readers
 

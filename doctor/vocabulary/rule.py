@@ -281,6 +281,9 @@ class Rule(Strict):
     match: Match
     check: Check | None = Field(default=None, description="when it is to be expected before anything has run")
     explains: list[str] = Field(default_factory=list, description="rule ids that are symptoms of this one")
+    transient: bool = Field(
+        default=False, description="what fails is one request, say: work that the run does afterwards takes it back"
+    )
     specificity: int = Field(default=0, description="added to the specificity that the ranking counts by itself")
     compute: dict[str, Expression] = Field(default_factory=dict)
     units: dict[str, str] = Field(default_factory=dict, description="unit of each computed value: bytes, tokens, ...")

@@ -53,6 +53,14 @@ def test_an_error_while_serving_is_not_taken_back(tmp_path: Path) -> None:
     assert document.runs[0].outcome == "requests_failing"
 
 
+def test_one_request_that_fails_is_taken_back_by_the_next(tmp_path: Path) -> None:
+    made = book(tmp_path, rule("goes-boom", phase="request", severity="major") + "transient: true\n")
+    failing = diagnose(made, READY + "base: answered\nboom at home\n")
+    assert (root(failing).rule_id, failing.runs[0].outcome) == ("goes-boom", "requests_failing")
+    passing = diagnose(made, READY + "boom at home\nbase: answered\n")
+    assert (roles(passing), passing.verdict) == ({"goes-boom": "advice"}, "healthy")
+
+
 def test_minor_causes_and_advice_never_alarm(tmp_path: Path) -> None:
     made = book(tmp_path, rule("small", severity="minor"), rule("hint", kind="advice"))
     document = diagnose(made, READY + "boom at home\n")
