@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def programs(seconds: float) -> str:
             said = [line for line in (ran.output + ran.errors).splitlines() if line.strip()][:12]
             lines += said or [f"(no answer within {ran.seconds:.1f} s)" if ran.exit is None else f"(exit {ran.exit})"]
         lines += [f"ggml back end {backend}: {where}" for backend, where in _backends(real)]
+    lines += _embedded()
     if not lines:
         raise FileNotFoundError(2, "no engine's program on PATH")
     return "\n".join(lines) + "\n"
@@ -94,24 +96,63 @@ def _is_program(path: Path) -> bool:
     return False
 
 
+def _embedded() -> list[str]:
+    """llama-cpp-python of each interpreter, in the words of ``type -a`` too: llama.cpp as a library of its own build.
+
+    Nothing is imported. ``LLAMA_CPP_LIB_PATH`` names another folder of libraries, as the package itself has it.
+    """
+    from doctor.probe.packages import site_folders
+
+    lines: list[str] = []
+    sites = dict.fromkeys(folder for interpreter in python_interpreters() for folder in site_folders(interpreter))
+    for site in sites:
+        with suppress(OSError):
+            infos = sorted(site.glob("llama_cpp_python-*.dist-info"))
+            package = site / "llama_cpp"
+            if not infos or not package.is_dir():
+                continue
+            version = infos[-1].name.split("-")[1].removesuffix(".dist")
+            lines += [
+                f"llama-cpp-python is {package}",
+                f"$ {package} --version",
+                f"llama-cpp-python version: {version}",
+            ]
+            library = Path(os.environ.get("LLAMA_CPP_LIB_PATH") or package / "lib")
+            found = _libraries([library]) | _linked([*library.glob("libllama.*"), *library.glob("libggml.*")])
+            lines += [f"ggml back end {backend}: {where}" for backend, where in sorted(found.items())]
+    return lines
+
+
 def _backends(program: Path) -> list[tuple[str, str]]:
     """The back ends that a ggml program has: as libraries beside it, or linked into it."""
-    found: dict[str, str] = {}
     folder = program.parent
-    for place in (folder, folder.parent / "lib", folder.parent / "lib" / "ollama", *_ollama_folders(folder)):
+    places = (folder, folder.parent / "lib", folder.parent / "lib" / "ollama", *_ollama_folders(folder))
+    return sorted((_linked([program]) | _libraries(places)).items())
+
+
+def _libraries(places: Iterable[Path]) -> dict[str, str]:
+    """Back ends as libraries of their own, and where."""
+    found: dict[str, str] = {}
+    for place in places:
         with suppress(OSError):
             for library in sorted(place.glob("*ggml-*")):
                 named = re.match(r"(?:lib)?ggml-([a-z]+?)(?:-\w+)?\.(?:so|dylib|dll)", library.name)
                 if named and named[1] != "base":
                     found.setdefault(named[1], str(library))
-    with suppress(OSError, ValueError):
-        if program.stat().st_size <= _LARGEST_SEARCHED:
-            with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    return found
+
+
+def _linked(files: Iterable[Path]) -> dict[str, str]:
+    """Back ends that are linked into a program or library of ggml."""
+    found: dict[str, str] = {}
+    for path in files:
+        with suppress(OSError, ValueError):
+            if path.stat().st_size > _LARGEST_SEARCHED:
+                continue
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 if data[:2] != b"#!" and data.find(b"ggml_backend_") >= 0:
-                    for backend, word in _BACKENDS.items():
-                        if backend not in found and data.find(word) >= 0:
-                            found[backend] = "in the program"
-    return sorted(found.items())
+                    found |= {backend: "in the program" for backend, word in _BACKENDS.items() if data.find(word) >= 0}
+    return found
 
 
 def _ollama_folders(folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ def packages(_seconds: float) -> str:
     lines: list[str] = []
     seen: set[Path] = set()
     for interpreter in python_interpreters():
-        for folder in _site_folders(interpreter):
+        for folder in site_folders(interpreter):
             if folder in seen:
                 continue
             seen.add(folder)
@@ -41,7 +41,7 @@ def packages(_seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _site_folders(interpreter: Path) -> list[Path]:
+def site_folders(interpreter: Path) -> list[Path]:
     """Of its virtual environment, else of the installation that it is a link to."""
     home = interpreter.parent.parent
     if not is_there(home / "pyvenv.cfg"):

@@ -10,7 +10,7 @@ from doctor.vocabulary.facts import Record
 kind = "programs"
 _NAMES = (
     r"llama-\w+|(?:ggml-)?rpc-server|ollama|koboldcpp\S*|llamafile|lms|vllm|sglang|lmdeploy|gpustack|ktransformers"
-    r"|text-generation-\w+"
+    r"|text-generation-\w+|llama-cpp-python"
 )
 marker = re.compile(rf"^(?:{_NAMES}) is /\S")
 
