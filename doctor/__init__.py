@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from doctor.api import analyze
     from doctor.checking import check
     from doctor.planning.request import plan_request as plan
+    from doctor.trial.door import confirm
     from doctor.vocabulary.document import Diagnosis, Finding
 
-__all__ = ["Diagnosis", "Finding", "__version__", "analyze", "check", "plan"]
+__all__ = ["Diagnosis", "Finding", "__version__", "analyze", "check", "confirm", "plan"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +28,10 @@ def __getattr__(name: str) -> Any:
         from doctor.checking import check
 
         return check
+    if name == "confirm":
+        from doctor.trial.door import confirm
+
+        return confirm
     if name == "plan":
         from doctor.planning.request import plan_request
 

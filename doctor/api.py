@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from doctor.read.times import Period
     from doctor.remedy.deployment import Deployment
     from doctor.scan.runs import Run
+    from doctor.settings import Choice
 
 
 @dataclass(slots=True)
@@ -40,7 +41,9 @@ class Request:
         env_files, hardware_files: files to be read as such, whatever their names.
         exit: exit status (``137``) or signal (``SIGKILL``).
         run: ``last``, ``all`` or a run's number.
-        rule_folders: further rule folders.
+        rule_folders: further rules: folders, and names of installed packs.
+        choice: which of all rules count, and how much.
+        baseline: the file of accepted findings.
         services: journals, containers and pods to read by their platform's command.
         since, until: a period, as typed (``2h``, ``2026-11-20 09:00``).
         workers: threads for scanning; None: all cores.
@@ -55,6 +58,8 @@ class Request:
     exit: str | None = None
     run: str = "last"
     rule_folders: Sequence[str] = ()
+    choice: Choice | None = None
+    baseline: str | None = None
     services: Sequence[Service] = ()
     since: str | None = None
     until: str | None = None
@@ -85,7 +90,7 @@ def analyze(
         hardware: saved output of nvidia-smi, numactl, free, ...
         exit: exit status or signal of the engine.
         run: ``last`` (each service's last run), ``all``, or a run's number.
-        rules: further rule folders.
+        rules: further rules: folders, and names of installed packs.
         model: the model that ran: a GGUF file or a Hugging Face folder, of which the headers are read.
 
     Raises:
@@ -107,6 +112,11 @@ def analyze(
 
 def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosis:
     """`analyze` for the command line, which also has standard input and a progress display."""
+    return examine_request(request, stdin).document
+
+
+def examine_request(request: Request, stdin: BinaryIO | None = None) -> Examined:
+    """`analyze_request`, with what a remedy would change beside the document: `confirm` tries it."""
     ended = parse_exit(request.exit)
     book, mistakes = load_rules(request.rule_folders)
     intake = take_in(
@@ -126,7 +136,7 @@ def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosi
         model=request.model,
     )
     intake.problems[:0] = mistakes
-    return conclude(intake, book, request.run)
+    return examine(intake, book, request.run)
 
 
 def _period(since: str | None, until: str | None) -> Period | None:
@@ -194,8 +204,26 @@ def parse_exit(text: str | None) -> tuple[int | None, str | None]:
         ) from None
 
 
+@dataclass(slots=True)
+class Examined:
+    """A diagnosis, what is deployed of each judged run (by its id), and the rules that it was made with."""
+
+    document: Diagnosis
+    deployments: dict[str, Deployment]
+    book: RuleBook
+
+
 def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     """The diagnosis of what was taken in.
+
+    Raises:
+        UsageProblem: there is no run of the number that was asked for.
+    """
+    return examine(intake, book, which).document
+
+
+def examine(intake: Intake, book: RuleBook, which: str = "last") -> Examined:
+    """`conclude`, with the deployments that its remedies are about.
 
     Raises:
         UsageProblem: there is no run of the number that was asked for.
@@ -218,13 +246,14 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     derivations: dict[str, dict[str, Derivation]] = {}
     for run in timeline.runs:
         facts_of[run.id].computing = partial(_derive_into, derivations, run.id, facts_of[run.id])
+    deployments = {run.id: _deployment(run, intake, book) for run in judged}
     diagnostician = Diagnostician(
         book,
         timeline,
         facts_of,
         node_facts,
         intake.given,
-        {run.id: _deployment(run, intake, book) for run in judged},
+        deployments,
         derivations,
         intake.problems,
     )
@@ -258,8 +287,11 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
         from doctor.read.lines import restore
 
         restore(document, intake.lines)
-    Redactor().data(document)
-    return document
+    redactor = Redactor()
+    for file in intake.config:
+        redactor.learn(file.text)
+    redactor.data(document)
+    return Examined(document, deployments, book)
 
 
 def _derive_into(derivations: dict[str, dict[str, Derivation]], run: str, facts: FactSet) -> None:

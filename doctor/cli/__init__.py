@@ -20,9 +20,11 @@ from doctor.errors import UsageProblem
 
 _COMMANDS = {
     "analyze": ("doctor.cli.analyze", "Name the root cause of a failure from logs, settings and saved output."),
+    "run": ("doctor.cli.run", "Start an engine, pass its output through, and explain its end."),
     "probe": ("doctor.cli.probe", "Show what this machine has that local inference depends on."),
     "bundle": ("doctor.cli.bundle", "Pack logs, configuration, probe and diagnosis, without secrets."),
     "check": ("doctor.cli.check", "Say what will go wrong with a deployment, before it runs."),
+    "confirm": ("doctor.cli.confirm", "Run the model before and after a fix, and say whether it helped."),
     "report": ("doctor.cli.report", "Write a saved diagnosis as a web page, or for CI."),
     "plan": ("doctor.cli.plan", "Say what a model takes on a machine, and which settings fit."),
     "explain": ("doctor.cli.explain", "Explain a rule, an exit code or a signal."),

@@ -65,8 +65,8 @@ def propose(
 def _concrete(action: dict[str, Any], fill: Fill, evaluate: Evaluate) -> dict[str, Any]:
     """The action with templates filled and expressions evaluated; a number that isn't known is left out and said."""
     made = {key: value for key, value in action.items() if value is not None}
-    for part in ("value", "text"):
-        if part in made:
+    for part in ("value", "text", "flag"):
+        if part in made and (part != "flag" or "{{" in made["flag"]):
             text = fill(made.pop(part))
             if text is None:
                 made["unfilled"] = True

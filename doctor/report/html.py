@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from doctor.facts.catalogue import load_catalogue
-from doctor.report import outline, pictures
+from doctor.report import outline, pictures, trials
 from doctor.report.sums import quantity, short_name, written
 from doctor.resources import folder
 from doctor.units import format_size, format_size_both
@@ -178,6 +178,8 @@ def _environment() -> ImmutableSandboxedEnvironment:
         choice=_as_choice,
         cut=_cut,
         value=_value,
+        trial_rows=trials.rows,
+        trial_effect=trials.effect,
         lines=_diff_lines,
     )
     made.globals.update(removes=outline.REMOVES)

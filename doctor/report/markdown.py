@@ -10,7 +10,8 @@ import re
 from doctor.report import outline
 from doctor.report.anonymous import anonymous
 from doctor.report.sums import quantity
-from doctor.vocabulary.document import Diagnosis, Finding, RunEntry
+from doctor.report.trials import VERDICTS, effect, rows
+from doctor.vocabulary.document import Confirmation, Diagnosis, Finding, RunEntry
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
 _AT_START = re.compile(r"^(\s*)(?:([-+])(?=\s|$)|(\d+)([.)])(?=\s|$))")
@@ -141,6 +142,17 @@ def _log(findings: list[Finding]) -> str:
     return "\n".join(shown)
 
 
+def _tried(title: str, told: Confirmation) -> list[str]:
+    """A remedy that was tried, with the figures before and after."""
+    parts = [prose(f"{VERDICTS.get(told.verdict, told.verdict)}: {title}. {told.reason}")]
+    lines = [f"{name}: {before} -> {after} {note}".rstrip() for name, before, after, note in rows(told)]
+    if told.workload:
+        lines.insert(0, f"workload: {told.workload}")
+    if words := effect(told):
+        lines.append(words)
+    return [*parts, fence("\n".join(lines))] if lines else parts
+
+
 def _suspected(finding: Finding) -> list[str]:
     sure = "" if not finding.missing_facts else f" (not certain without {', '.join(finding.missing_facts)})"
     parts = ["### Suspected cause", f"**{prose(finding.title + sure)}**"]
@@ -148,6 +160,9 @@ def _suspected(finding: Finding) -> list[str]:
         parts.append(prose(finding.explanation))
     if finding.remedies:
         parts.append(bullet(f"What should help: {finding.remedies[0].title}"))
+    for remedy in finding.remedies:
+        if remedy.confirmation is not None:
+            parts += _tried(remedy.title, remedy.confirmation)
     known = finding.known_by.replace("_", " ") or "not said"
     parts.append(prose(f"Rule {finding.rule_id}, known by: {known}."))
     if finding.references:

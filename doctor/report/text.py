@@ -12,7 +12,15 @@ from doctor.report.sums import quantity, short_name, written
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from doctor.vocabulary.document import Computed, Diagnosis, EvidenceLine, Finding, RemedyEntry, RunEntry
+    from doctor.vocabulary.document import (
+        Computed,
+        Confirmation,
+        Diagnosis,
+        EvidenceLine,
+        Finding,
+        RemedyEntry,
+        RunEntry,
+    )
 
 _VERDICT_STYLE = {
     "failing": "bold red",
@@ -156,6 +164,16 @@ class _Report:
             parts.append(f"But it raises {', '.join(remedy.raises)}")
         for part in parts:
             self.say(part, indent=indent, style="dim")
+        if remedy.confirmation is not None:
+            self.trials(remedy.confirmation, indent)
+
+    def trials(self, told: Confirmation, indent: int) -> None:
+        """What a trial of a remedy proved."""
+        from doctor.report.trials import STYLES, VERDICTS, print_table
+
+        verdict = VERDICTS.get(told.verdict, told.verdict)
+        self.say((verdict, STYLES.get(told.verdict, "bold")), f": {told.reason}", indent=indent, hang=indent + 2)
+        print_table(told, self.page, indent + 2)
 
     def room(self, document: Diagnosis) -> None:
         """Of a deployment that fits: what each place will hold."""

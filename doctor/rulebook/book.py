@@ -249,8 +249,8 @@ def templates_of(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if remedy[part]:
                 yield f"remedies.{index}.{part}", remedy[part]
         for action in remedy["actions"]:
-            for part in ("value", "text"):
-                if action.get(part):
+            for part in ("value", "text", "flag"):
+                if action.get(part) and (part != "flag" or "{{" in action[part]):
                     yield f"remedies.{index}.{action['kind']}.{part}", action[part]
 
 

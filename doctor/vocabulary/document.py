@@ -105,6 +105,50 @@ class Computed:
 
 
 @dataclass(slots=True, kw_only=True)
+class Measure:
+    """A figure of the trials before and after: medians of the repeats, and how far these lie apart."""
+
+    name: str
+    unit: str
+    before: float | None = None
+    after: float | None = None
+    before_spread: float | None = None
+    after_spread: float | None = None
+    repeats: int = 1
+    change: Literal["better", "worse", "noise", ""] = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class TrialEntry:
+    """One trial: what was started, and what became of it."""
+
+    which: Literal["before", "after"]
+    command: str
+    outcome: str
+    ended: str
+    rule_id: str | None = None
+    seconds: float = 0.0
+    evidence: list[EvidenceLine] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Confirmation:
+    """Trials before and after a change, and what they prove."""
+
+    verdict: Literal["confirmed", "refuted", "inconclusive"]
+    reason: str
+    workload: str = ""
+    failure: str | None = None
+    change: str = ""
+    effect: Literal["seen", "not_seen", "missing", ""] = ""
+    effect_text: str = ""
+    measures: list[Measure] = field(default_factory=list)
+    trials: list[TrialEntry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
 class RemedyEntry:
     id: str
     title: str
@@ -115,7 +159,7 @@ class RemedyEntry:
     actions: list[dict[str, Any]] = field(default_factory=list)
     diff: str | None = None
     raises: list[str] = field(default_factory=list)
-    confirmation: dict[str, Any] | None = None
+    confirmation: Confirmation | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,6 +192,18 @@ class Finding:
     collect: list[str] = field(default_factory=list)
     references: list[ReferenceEntry] = field(default_factory=list)
     known_by: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Suppressed:
+    """A finding that somebody has accepted: why, up to which day (ISO 8601), and where that is written."""
+
+    finding: Finding
+    reason: str
+    until: str | None = None
+    by: Literal["inline", "baseline"]
+    path: str
+    line: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,11 +251,13 @@ class Diagnosis:
     settings: list[SettingEntry] = field(default_factory=list)
     memory: list[MemoryEntry] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    suppressed: list[Suppressed] = field(default_factory=list)  # none of them is among the findings
     history: list[HistoryEntry] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)  # rules that a line called for, or that are about settings alone
     could_not_judge: list[NotJudged] = field(default_factory=list)
     unexplained: list[Unexplained] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    settings_file: str | None = None  # what was selected, ignored and regraded stands there
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data, in the order of the fields."""

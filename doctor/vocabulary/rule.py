@@ -109,7 +109,7 @@ class SetFlag(Strict):
 
 class RemoveFlag(Strict):
     kind: Literal["remove_flag"]
-    flag: str
+    flag: Template = Field(description="as it is typed; '{{ signature.capture }}' for the one that a log names")
 
 
 class SetEnv(Strict):

@@ -8,12 +8,14 @@ from pathlib import Path
 from doctor.api import analyze
 from doctor.vocabulary.document import (
     Computed,
+    Confirmation,
     Diagnosis,
     EngineEntry,
     Event,
     EvidenceLine,
     Finding,
     HistoryEntry,
+    Measure,
     MemoryEntry,
     MemoryPart,
     NotJudged,
@@ -23,6 +25,7 @@ from doctor.vocabulary.document import (
     RunEntry,
     SettingEntry,
     SourceEntry,
+    TrialEntry,
     Unexplained,
     read,
 )
@@ -64,6 +67,30 @@ def with_patch() -> Diagnosis:
     return analyze([ROOT / "fixtures" / "config" / "llama-compose-vquant"])
 
 
+def tried(text: str, verdict: str = "confirmed") -> Confirmation:
+    """A remedy's trials, with this text wherever there is one."""
+    return Confirmation(
+        verdict=verdict,  # type: ignore[arg-type]
+        reason=text,
+        workload=text,
+        failure=text,
+        change=text,
+        effect="seen",
+        effect_text=text,
+        measures=[
+            Measure(name="generation", unit="tokens/s", before=2.9, after=33.1, repeats=5, change="better"),
+            Measure(name="bytes read", unit="bytes", after=1024.0),
+            Measure(name=text, unit=text, before=1.5, after=1.5, before_spread=0.5, repeats=2, change="noise"),
+        ],
+        trials=[
+            TrialEntry(which="before", command=text, outcome=text, ended=text, rule_id=text),
+            TrialEntry(which="after", command=text, outcome="healthy", ended=text),
+        ],
+        notes=[text],
+        applied=[text],
+    )
+
+
 def hostile() -> Diagnosis:
     """Every text of every record is an attack."""
     finding = Finding(
@@ -100,7 +127,7 @@ def hostile() -> Diagnosis:
                 ],
                 diff=diff,
                 raises=[_ALL],
-                confirmation={"verdict": _ALL, "before": {_ALL: _ALL}, "after": {_ALL: _ALL}, "reason": _ALL},
+                confirmation=tried(_ALL),
             )
             for diff in (None, f"--- {_ALL}\n+++ {_ALL}\n@@ -1,1 +1,1 @@\n-{_ALL}\n+{_ALL}")
         ],
