@@ -23,6 +23,7 @@ from doctor.vocabulary.facts import Layer, Origin, Record
 if TYPE_CHECKING:
     from doctor.facts.config.places import Text
     from doctor.probe.document import Probe
+    from doctor.read.ended import Ended
     from doctor.read.lines import LineMap
     from doctor.read.services import Service
     from doctor.read.times import Period
@@ -105,8 +106,14 @@ def take_in(
         intake.given.records.append(Record("file", {"path": path, "bytes": size}, Origin(path)))
     if model or collection.model_files:
         _take_model(model, [path for path, _ in collection.model_files], intake)
+    saved = _saved_ending(collection.endings, intake)
+    if saved is not None and ended == (None, None):
+        ended = saved.status, saved.signal
+        intake.given.hung, intake.given.out_of_memory = saved.hung, saved.out_of_memory
     if command:
         _take_command(command, intake.given)
+    elif saved is not None:
+        _take_saved(saved, intake)
     sources: list[tuple[Source, str | None]] = [(source, None) for source in collection.sources]
     for kind, files in (("env", env_files), ("hardware", hardware_files)):
         for file in files:
@@ -221,6 +228,7 @@ def _take_end(ended: tuple[int | None, str | None], index: int, database: Databa
     code = status if signal is None else 128 + signals.Signals[signal].value
     if code is not None:
         words = f"exited with code {code}" + (f" (0x{code:08x})" if code > _SHELL_STATUS_MOST else "")
+        words += " reason=OOMKilled" if intake.given.out_of_memory else ""  # as a container's platform says it
         found = scan(io.BytesIO(f"{words}\n".encode()), database, workers=1)
         intake.scanned.append(ScannedSource(index, "--exit", UNPLACED, "exit", found))
 
@@ -234,6 +242,26 @@ def _take_command(text: str, given: Given) -> None:
             "not a command line that can be read", subject="--command", hint="check the quotes; give it as one argument"
         )
     given.commands.append((command, Origin("--command", None, Layer.COMMAND_LINE)))
+
+
+def _saved_ending(endings: Sequence[Ended], intake: Intake) -> Ended | None:
+    """How the run ended, where the input is that of one run."""
+    if len(endings) > 1:
+        message = f"one of {len(endings)} saved runs: how they ended is not taken into account"
+        intake.trouble("read", endings[0].path, message, "name the folder of one of them")
+    return endings[0] if len(endings) == 1 else None
+
+
+def _take_saved(saved: Ended, intake: Intake) -> None:
+    """What was started, as the one who started it wrote it down."""
+    from doctor.facts.config.argv import parse_command
+    from doctor.facts.config.env import read_env
+
+    command = parse_command(saved.command) if saved.command else None
+    if command is not None:
+        intake.given.commands.append((command, Origin(saved.path, None, Layer.COMMAND_LINE)))
+    if saved.environment:
+        intake.given.env_files.append(read_env(saved.environment_text(), saved.path))
 
 
 def _read(source: Source) -> tuple[bytes, bool]:

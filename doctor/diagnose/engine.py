@@ -117,6 +117,7 @@ class Diagnostician:
                 run,
                 status=self.given.exit_status if told else None,
                 signal=self.given.exit_signal if told else None,
+                hung=told and self.given.hung,
             )
             facts = self.facts_of[run.id]
             origin = Origin(run.path, run.last_line)

@@ -13,15 +13,16 @@ _STOP_SIGNALS = {"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"}
 _STOP_STATUSES = {129: "SIGHUP", 130: "SIGINT", 143: "SIGTERM"}  # as a shell or a container runtime tells them
 
 
-def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None) -> Outcome:
+def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None, hung: bool = False) -> Outcome:
     """The outcome that the run's own lines and its exit show.
 
     Args:
         run: with its markers in line order.
         status: exit status, when the user gave it.
         signal: the signal that ended it, as ``SIGKILL``, when the user gave it.
+        hung: it was seen to show no sign of life, or never to serve, when it was stopped.
     """
-    if signal is None and status in _STOP_STATUSES:
+    if signal is None and status is not None and status in _STOP_STATUSES:
         status, signal = None, _STOP_STATUSES[status]
     ready = any(marker.means in {"ready", "progress"} for marker in run.markers)
     ended = [marker for marker in run.markers if marker.means == "ended"]
@@ -35,6 +36,8 @@ def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None
         return Outcome.KILLED if status == 137 else Outcome.CRASHED
     if status:
         return Outcome.CRASHED if ready else Outcome.FAILED_TO_START
+    if hung:
+        return Outcome.HUNG
     if signal in _STOP_SIGNALS or any(marker.means == "stopping" for marker in run.markers):
         return Outcome.STOPPED if ready else Outcome.UNKNOWN
     if ready:

@@ -26,6 +26,7 @@ class Given:
     """What the user said beside the logs, and what lay beside them.
 
     Attributes:
+        hung: it was seen to show no sign of life, or never to serve. out_of_memory: its cgroup counted a kill.
         workloads: what configuration files deploy; ``chosen``: those that a run is of, by its id.
         troubles: subject, message and hint of what could not be told.
         node_of: by path, the machine that a source is from. What is of none in particular informs all runs.
@@ -37,6 +38,8 @@ class Given:
     records: list[Record] = field(default_factory=list)
     exit_status: int | None = None
     exit_signal: str | None = None
+    hung: bool = False
+    out_of_memory: bool = False
     workloads: list[Workload] = field(default_factory=list)
     chosen: dict[str, list[Workload]] = field(default_factory=dict)
     troubles: list[tuple[str, str, str]] = field(default_factory=list)

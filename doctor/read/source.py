@@ -13,6 +13,7 @@ from doctor.read.limits import Unreadable
 from doctor.read.streams import CHUNK_BYTES, Blob, Chunks, ChunkStream
 
 if TYPE_CHECKING:
+    from doctor.read.ended import Ended
     from doctor.read.envelopes import Unwrapper
     from doctor.read.lines import LineMap
 
@@ -97,10 +98,12 @@ class Source:
 
 @dataclass(slots=True)
 class Collection:
-    """Sources in reading order; model files seen on the way (path, bytes); trouble as (subject, message, hint)."""
+    """Sources in reading order; model files seen on the way (path, bytes); how runs ended that were saved; trouble as
+    (subject, message, hint)."""
 
     sources: list[Source] = field(default_factory=list)
     model_files: list[tuple[str, int]] = field(default_factory=list)
+    endings: list[Ended] = field(default_factory=list)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
     _places: dict[str, int] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from doctor.read.encoding import encoding_of, transcoded
+from doctor.read.ended import is_ending, read_ending
 from doctor.read.limits import MIB, Budget, Limits, Meter, Unreadable
 from doctor.read.magic import bare_name, compression_of, is_tar, is_zip, no_text, unknown_packer
 from doctor.read.probed import MOST_BYTES, is_ours, is_probe, parts
@@ -103,6 +104,9 @@ class Unpacker:
             self._open_tar(item)
         elif is_ours(head):
             return  # a diagnosis or a table of contents in a bundle: made of the logs beside it
+        elif is_ending(head):
+            with self._keep(item.chunks())[0].open() as stream:
+                self.found.endings.append(read_ending(stream.read(), item.path))
         elif is_probe(head):
             self._open_probe(item)
         elif other := unknown_packer(head):

@@ -327,7 +327,7 @@ class Child:
 
     def stop(self, grace: float = 5.0, number: int = signals.SIGTERM) -> Ending:
         """Ends it: a signal, and after ``grace`` seconds everything that still runs is killed."""
-        self._tell({"stop": float(grace), "number": int(number)})
+        self.ask_to_stop(grace, number)
         ending = self.ending(grace + _END_SECONDS)
         if ending is None:
             self._supervisor.kill()
@@ -335,6 +335,10 @@ class Child:
             ending = self.ending(0)
         assert ending is not None  # noqa: S101 - the supervisor is gone, which is an ending
         return ending
+
+    def ask_to_stop(self, grace: float = 5.0, number: int = signals.SIGTERM) -> None:
+        """As ``stop``, without waiting for it."""
+        self._tell({"stop": float(grace), "number": int(number)})
 
     def close(self) -> None:
         """Leaves nothing behind; a program that still runs is killed."""

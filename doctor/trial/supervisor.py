@@ -86,7 +86,7 @@ class Supervisor:
         self._cgroup: cgroups.Cgroup | None = None
         self._own_cgroup = False
         try:
-            output = request["output"] or f"{self._lock.files}/output"
+            output = request["output"] or f"{self._lock.files}/output.log"
             self._record = Record(output, f"{self._lock.files}/rest", int(self._limits["output"]))
         except OSError:
             self._lock.release()
