@@ -114,15 +114,52 @@ _HINTS = (
     *("x-vault", "token", "password", "passwd", "passphrase", "secret", "credential", "accesskey", "access_key"),
     *("accountkey", "account_key", "key-data", "auth", "://", "sig=", "signature=", "key=", "private key"),
 )
+# A secret's name and its value on lines of their own, as Kubernetes, property lists and JSON write them.
+_NAME = (
+    r"[\w.-]{0,60}(?:API[_-]?KEYS?|ACCESS[_-]?KEY(?:[_-]?ID)?|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?"
+    r"|(?<![A-Za-z])(?:TOKEN|KEY|AUTH))"
+)
+_APART = re.compile(
+    rf"""
+    name:\s*["']?{_NAME}["']?\s*\n\s*value:\s*["']?(?P<yaml>[^\s"']{{6,}})
+    | <key>{_NAME}</key>\s*<string>(?P<xml>[^<\n]{{6,}})</string>
+    | "name"\s*:\s*"{_NAME}"\s*,\s*"value"\s*:\s*"(?P<json>[^"\n]{{6,}})"
+    """,
+    re.X | re.I,
+)
+_SECRET_MANIFEST = re.compile(r"^kind:[ \t]*[\"']?Secret[\"']?[ \t]*$", re.M)
+_DATA = re.compile(r"^(?:data|stringData):[ \t]*\n(?P<lines>(?:[ \t]+\S.*(?:\n|\Z)|[ \t]*\n)+)", re.M)
+_ENTRY = re.compile(r"^[ \t]+[\w.-]{1,253}:[ \t]*[\"']?(?P<value>[^\s\"'|>][^\s\"']{5,})", re.M)
+_SHORTEST_LEARNED = 8  # a shorter one may be a word that stands elsewhere too
 _LINE_END = re.compile(r"(\r?\n)")
 _HARMLESS = re.compile(r"(?i)none|null|true|false|unset|<.*>|\*+|[*x.]{3,}|not[ _]?set|\d{1,9}|\$\{?\w+\}?")
 
 
 @dataclass(slots=True)
 class Redactor:
-    """Replaces secrets by ``<secret-1>``, ``<secret-2>``, ..., the same value by the same token."""
+    """Replaces secrets by ``<secret-1>``, ``<secret-2>``, ..., the same value by the same token.
+
+    Attributes:
+        learned: values that a whole text has told to be secret: a line of it, alone, would not.
+    """
 
     tokens: dict[str, str] = field(default_factory=dict)
+    learned: set[str] = field(default_factory=set)
+    _pattern: re.Pattern[str] | None = None
+
+    def learn(self, text: str) -> None:
+        """Takes note of secrets whose names stand on another line; from then on they go, wherever they stand."""
+        values = [next(filter(None, found.groups())) for found in _APART.finditer(text)]
+        for document in re.split(r"^---.*$", text, flags=re.M) if _SECRET_MANIFEST.search(text) else []:
+            if _SECRET_MANIFEST.search(document):
+                values += [
+                    each["value"] for data in _DATA.finditer(document) for each in _ENTRY.finditer(data["lines"])
+                ]
+        new = {value for value in values if len(value) >= _SHORTEST_LEARNED and not _HARMLESS.fullmatch(value)}
+        if not new <= self.learned:
+            self.learned |= new
+            longest = sorted(self.learned, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest)))
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
@@ -130,11 +167,15 @@ class Redactor:
             return text
         if "\n" not in text:
             return self._line(text)
+        if any(word in text for word in ("value", "<key>", "kind: Secret")):
+            self.learn(text)
         if "PRIVATE KEY-----" in text:  # a key is a block of lines
             text = _SECRET.sub(self._replace, text)
         return "".join(map(self._line, _LINE_END.split(text)))
 
     def _line(self, line: str) -> str:
+        if self._pattern is not None:
+            line = self._pattern.sub(lambda found: self._token(found[0]), line)
         lowered = line.lower()
         return _SECRET.sub(self._replace, line) if any(hint in lowered for hint in _HINTS) else line
 
@@ -145,9 +186,12 @@ class Redactor:
         value = found[group]
         if _HARMLESS.fullmatch(value):
             return found[0]
-        token = self.tokens.setdefault(value, f"<secret-{len(self.tokens) + 1}>")
+        token = self._token(value)
         start, end = found.start(group) - found.start(), found.end(group) - found.start()
         return found[0][:start] + token + found[0][end:]
+
+    def _token(self, value: str) -> str:
+        return self.tokens.setdefault(value, f"<secret-{len(self.tokens) + 1}>")
 
     def data(self, value: Any) -> Any:
         """Every text in a value (dataclasses are changed in place)."""

@@ -47,6 +47,31 @@ def test_ordinary_lines_stay(line: str) -> None:
     assert Redactor().text(line) == line
 
 
+APART = "aVerySecretValue0815"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"env:\n- name: WANDB_API_KEY\n  value: {APART}\n- name: PORT\n  value: '12345678'\n",
+        f"- name: 'db-password'\n  value: \"{APART}\"\n",
+        f"<key>OPENAI_API_KEY</key>\n\t<string>{APART}</string>\n",
+        f'{{"name": "MY_TOKEN",\n "value": "{APART}"}}\n',
+        f"kind: Deployment\n---\napiVersion: v1\nkind: Secret\ndata:\n  hub: {APART}\n  b: x\n---\nkind: Service\n",
+    ],
+)
+def test_a_secret_whose_name_stands_on_another_line_goes_wherever_it_stands(text: str) -> None:
+    redactor = Redactor()
+    assert APART not in redactor.text(text)
+    assert redactor.text(f"value: {APART}") == "value: <secret-1>"
+
+
+def test_values_of_ordinary_names_stay() -> None:
+    text = "- name: MAX_TOKENS\n  value: '12345678'\n- name: TOKENIZER\n  value: some-tokenizer\n"
+    text += "<key>KeepAlive</key><string>always-on</string>\n"
+    assert Redactor().text(text) == text
+
+
 def test_the_same_value_gets_the_same_token_all_over_a_document() -> None:
     secret = "hf_" + "aB3" * 11
     document = Diagnosis(llmdoctor="1", verdict="unknown", summary=f"HF_TOKEN={secret}")

@@ -74,7 +74,9 @@ class Cleaner:
         self._learn("user", Path.home().name)
 
     def learn(self, text: str) -> None:
-        """Names that a text gives away: owners of home folders, hosts of syslog lines. Before any text is cleaned."""
+        """What a text gives away, before any is cleaned: secrets that a line alone would not show, owners of home
+        folders, hosts of syslog lines."""
+        self.secrets.learn(text)
         for found in _HOME.finditer(text):
             self._learn("user", found["user"])
         for found in _ID.finditer(text):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from doctor import __version__
-from doctor.checking.judge import judge
+from doctor.checking.judge import conclude, judge
 from doctor.checking.machine import machines
 from doctor.checking.planned import planned_runs
 from doctor.checking.reading import read
@@ -16,6 +16,7 @@ from doctor.vocabulary.document import Diagnosis, Problem
 
 if TYPE_CHECKING:
     from doctor.model.document import Model
+    from doctor.settings import Choice
 
 
 @dataclass(slots=True)
@@ -27,7 +28,10 @@ class Request:
         command: a command line, as it would be typed.
         model: a model of which the headers are read.
         targets: machines that it is to run on: a probe, a YAML file, an example's name, or ``this``.
-        rule_folders: further rule folders.
+        rule_folders: further rules: folders, and names of installed packs.
+        choice: which of all rules count, and how much.
+        baseline: the file of accepted findings.
+        reserve: bytes to leave free on every device at the least.
     """
 
     paths: Sequence[str] = ()
@@ -35,6 +39,9 @@ class Request:
     model: str | None = None
     targets: Sequence[str] = ()
     rule_folders: Sequence[str] = ()
+    choice: Choice | None = None
+    baseline: str | None = None
+    reserve: int = 0
 
 
 def check(
@@ -44,6 +51,7 @@ def check(
     model: str | Path | None = None,
     target: str | Path | Sequence[str | Path] | None = None,
     rules: Iterable[str | Path] = (),
+    baseline: str | Path | None = None,
 ) -> Diagnosis:
     """Says what is to be expected of deployments before they run.
 
@@ -52,10 +60,11 @@ def check(
         command: a command line that no file declares.
         model: a GGUF file, a Hugging Face folder or config.json, or a YAML file of numbers.
         target: the machine: a probe document, a YAML file, an example's name, or ``this``; several of them for RPC.
-        rules: further rule folders.
+        rules: further rules: folders, and names of installed packs.
+        baseline: the file of accepted findings; those that are accepted in the deployments themselves are so anyway.
 
     Raises:
-        UsageProblem: no input could be opened, or one of model, target and rules can't be used.
+        UsageProblem: no input could be opened, or one of model, target, rules and baseline can't be used.
     """
     named = [target] if isinstance(target, (str, Path)) else list(target or ())
     return check_request(
@@ -65,6 +74,7 @@ def check(
             model=None if model is None else str(model),
             targets=[str(each) for each in named],
             rule_folders=[str(path) for path in rules],
+            baseline=None if baseline is None else str(baseline),
         )
     )
 
@@ -73,18 +83,25 @@ def check_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosis:
     """``check`` for the command line, which has standard input too."""
     from doctor.api import load_rules
     from doctor.redact import Redactor
+    from doctor.suppress import read_baseline, suppress
 
-    book, mistakes = load_rules(request.rule_folders)
+    book, mistakes = load_rules(request.rule_folders, request.choice)
+    accepted = read_baseline(request.baseline) if request.baseline else []
     deployments = read(request.paths, request.command, book.programs(), stdin)
     problems = [*mistakes, *deployments.problems]
     model = _model(request.model or deployments.model, request.model is not None, problems)
-    hosts = machines(request.targets)
+    hosts = machines(request.targets, request.reserve)
     runs = planned_runs(deployments, model, hosts, book, problems)
     document = Diagnosis(
         llmdoctor=__version__, verdict="unknown", planned=True, sources=deployments.entries, problems=problems
     )
-    judge(runs, document, book, deployments, has_model=model is not None, has_machine=bool(hosts))
-    Redactor().data(document)
+    unjudged = judge(runs, document, book, deployments, has_model=model is not None, has_machine=bool(hosts))
+    suppress(document, deployments.texts, accepted, known=book.rules)
+    conclude(document, book, unjudged)
+    redactor = Redactor()
+    for file in deployments.declared.files.values():
+        redactor.learn(file.text)
+    redactor.data(document)
     return document
 
 

@@ -89,6 +89,59 @@ def test_no_secret_is_in_the_bundle_nor_in_what_it_shows(tmp_path: Path) -> None
     assert listed == set(members) - {"llmdoctor-bundle/manifest.json"}
 
 
+def _every_kind_of_input(folder: Path) -> list[str]:
+    """Files of each kind that is read, full of secrets; the secrets."""
+    sets = [planted(1, seed) for seed in range(6)]
+    env, compose, pod, unit, script, ps = ([secret for _, secret, _ in each] for each in sets)
+    log = planted(7, seed=21)
+    block, middle = private_key(9)
+    start = "build: 6100 (65c797c4) with cc 12.2.0 for x86_64-linux-gnu\n"
+    key = next(secret for kind, secret, _ in sets[1] if kind == "flag")
+
+    def listed(form: str, secrets: list[str]) -> str:
+        return "".join(form.format(i=i, s=secret) + "\n" for i, secret in enumerate(secrets))
+
+    files = {
+        "server.log": start + log_with([line for _, _, line in log]) + block + "\n",
+        "llama.env": listed("X{i}_API_KEY={s}", env),
+        "docker-compose.yml": "services:\n  llm:\n    image: ghcr.io/ggml-org/llama.cpp:server-cuda-b6500\n"
+        f"    command: -m /m.gguf -c 8192 -ngl 99 --api-key {key}\n    environment:\n"
+        + listed("      X{i}_TOKEN: {s}", compose),
+        "pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata:\n  name: llm-0\nspec:\n  containers:\n  - name: c\n"
+        f'    image: vllm/vllm-openai:v0.9.2\n    args: ["--model", "x", "--api-key={key}"]\n    env:\n'
+        + listed("    - name: X{i}_API_KEY\n      value: {s}", pod),
+        "llama.service": f"[Service]\nExecStart=/usr/bin/llama-server -m x.gguf --api-key {key}\n"
+        + listed('Environment="X{i}_PASSWORD={s}"', unit),
+        "start.sh": "#!/bin/sh\n" + listed("export X{i}_SECRET={s}", script) + "exec llama-server -m x.gguf -c 4096\n",
+        "ps.txt": "$ ps -eo pid,user,rss,etimes,args\n    PID USER          RSS ELAPSED COMMAND\n"
+        + listed("  {i}1 root         1000     10 llama-server -m x.gguf --api-key {s}", ps),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return [*env, *compose, *pod, *unit, *script, *ps, *(secret for _, secret, _ in log), middle, key]
+
+
+def test_no_secret_of_any_input_is_in_any_output(tmp_path: Path) -> None:
+    """Diagnosis and check in every format, the terminal, the bundle with all of its members."""
+    from doctor.checking import check
+
+    secrets = _every_kind_of_input(tmp_path)
+    assert len(secrets) > 300
+    on_line = f"llama-server -m x.gguf -ctv q8_0 -fa off --api-key {secrets[-1]}"
+    documents = [analyze_request(Request(paths=[str(tmp_path)], command=on_line)), check([tmp_path])]
+    outputs = {
+        f"{number} {name}": render(document, name, verbose=2)
+        for number, document in enumerate(documents)
+        for name in FORMATS
+    }
+    outputs["probe"] = run("probe", "--format", "json", HF_TOKEN=secrets[0], OPENAI_API_KEY=secrets[1]).stdout
+    packed = run("bundle", "-o", tmp_path / "b.tar.zst", *(path for path in tmp_path.iterdir()))
+    assert packed.returncode == 0, packed.stderr
+    outputs |= texts(tmp_path / "b.tar.zst") | {"bundle": packed.stdout + packed.stderr}
+    assert all(outputs[name] for name in ("0 text", "0 html", "0 json", "1 text", "1 html", "1 sarif", "probe"))
+    assert {name for name, text in outputs.items() for secret in secrets if secret in text} == set()
+
+
 def test_a_bundle_is_judged_like_the_logs_in_it(tmp_path: Path) -> None:
     case = FIXTURES / "llama-box" / "view-abort"
     made = run("bundle", "-o", tmp_path / "b.tar.zst", case)

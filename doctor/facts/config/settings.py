@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from doctor.facts.config.values import SWITCHES, OptionLike, option_value, truth
+from doctor.facts.config.values import SWITCHES, OptionLike, is_secret, option_value, truth
 from doctor.facts.config.wrappers import WRAPPERS
 from doctor.vocabulary.facts import Fact, Layer, Origin
 
@@ -118,9 +118,11 @@ def _flags(command: Command, by_flag: dict[str, list[OptionLike]]) -> Iterator[t
         if arg.flag:
             if known not in by_flag and known.startswith("--no-") and _is_switch(by_flag.get(f"--{known[5:]}", [])):
                 known = f"--{known[5:]}"
-            # the word after a switch is none of it
-            loose = value if _is_switch(by_flag.get(known, [])) and truth(value or "") is None else None
-            apart = loose is None and value is not None and command.words[arg.position] == arg.flag
+            behind = value is not None and command.words[arg.position] == arg.flag  # a word of its own
+            # the word after a switch is none of it; of a secret only whether it is given is kept, yet it takes a word
+            switch = _is_switch(by_flag.get(known, [])) and not is_secret(known.replace("-", "_"))
+            loose = value if behind and switch and truth(value or "") is None else None
+            apart = loose is None and behind
             yield arg.flag, None if loose is not None else value, known, arg.position + apart
         else:
             loose = value

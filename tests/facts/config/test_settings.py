@@ -58,6 +58,8 @@ def read(line: str) -> tuple[dict[str, Any], list[str], set[str]]:
         ("--reserve 2GiB", {"reserve": 2 * 1024**3}),
         ("--gpu-memory-utilization 0.9", {"memory_fraction": 0.9}),
         ("--api-key sk-secret", {"api_key": True}),
+        ("serve --api-key sk-secret Qwen/Q", {"api_key": True, "model_path": "Qwen/Q"}),
+        ("serve --api-key=sk-secret -m x", {"api_key": True, "model_path": "x"}),
         ("-fa", {"flash_attention": "on"}),
         ("-fa on -c 1", {"flash_attention": "on", "context": 1}),
         ("-fa auto", {"flash_attention": "auto"}),
