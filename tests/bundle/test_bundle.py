@@ -198,6 +198,39 @@ def test_a_hostile_bundle_is_read_within_bounds(tmp_path: Path) -> None:
     assert "expands to more than" in messages
 
 
+def _header(name: str, size: int = 0) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        ([_header("logs/a.log", 10 * 1024**3), *[bytes(1024**2)] * 10240], "expands to more than 256 MiB"),
+        ([_header("logs/a.log") * 1000] * 1000, "more than 10000 files"),
+        ([_header("ok.log", 512), FAILURE.encode().ljust(512, b"\n"), _header("cut.log", 10**6), b"abc"], "cut short"),
+    ],
+    ids=["10 GB", "a million members", "cut off"],
+)
+def test_a_large_hostile_bundle_is_read_within_bounds(tmp_path: Path, pieces: list[bytes], words: str) -> None:
+    packer = zstandard.ZstdCompressor(level=1)
+    with (tmp_path / "b.tar.zst").open("wb") as file, packer.stream_writer(file) as stream:
+        for piece in pieces:
+            stream.write(piece)
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2**30, 2**30))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{limited}from doctor.cli import main; main()", "analyze", tmp_path / "b.tar.zst"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    assert words in " ".join(done.stdout.split())
+
+
 class _Zeros(io.RawIOBase):
     def __init__(self, size: int) -> None:
         self._left = size
