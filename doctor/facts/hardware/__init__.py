@@ -88,6 +88,7 @@ READERS: dict[str, tuple[str, ...]] = {
     ),
     "kube": ("containerStatuses", "Name:  "),
     "apple": ("Hardware Overview:", "Graphics/Displays:"),
+    "vmstat": ("procs --",),
     "vm_stat": ("Mach Virtual Memory", "vm.swapusage"),
     "ps": ("PID ",),
     "pip": ("==", "Package ", "# Name ", "PyTorch", "Nvidia driver version", "vLLM Version", "pip freeze", "pip list"),
