@@ -23,7 +23,7 @@ def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None
         hung: it was seen to show no sign of life, or never to serve, when it was stopped.
     """
     if signal is None and status is not None and status in _STOP_STATUSES:
-        status, signal = None, _STOP_STATUSES[status]
+        signal, status = _STOP_STATUSES[status], None
     ready = any(marker.means in {"ready", "progress"} for marker in run.markers)
     ended = [marker for marker in run.markers if marker.means == "ended"]
     if signal is not None and signal not in _STOP_SIGNALS:

@@ -190,6 +190,7 @@ class Streams:
         stdin: what the engine reads; None: nothing.
         stdout, stderr: where its output is passed on to.
         terminal: both ends of a pseudo-terminal (ours, the engine's). ``on_terminal``: which of 0, 1, 2 it is for.
+        more: others that it inherits under their own numbers (a shell's ``<(...)``).
     """
 
     stdin: int | None = None
@@ -197,9 +198,10 @@ class Streams:
     stderr: int | None = None
     terminal: tuple[int, int] | None = None
     on_terminal: tuple[int, ...] = ()
+    more: tuple[int, ...] = ()
 
     def descriptors(self) -> list[int]:
-        found = [self.stdin, self.stdout, self.stderr, *(self.terminal or ())]
+        found = [self.stdin, self.stdout, self.stderr, *(self.terminal or ()), *self.more]
         return [descriptor for descriptor in found if descriptor is not None]
 
 

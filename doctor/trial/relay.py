@@ -86,7 +86,7 @@ class Wiring:
         for descriptor in {streams["stdin"], streams["stdout"], streams["stderr"], *(terminal or ())} - {None}:
             os.set_inheritable(descriptor, False)  # the engine gets copies of those that are for it
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._opened = [null]
+        self._opened = [null, *streams["more"]]
         self.plan: list[tuple[int, int | None, int]] = []
         self.controlling: int | None = terminal[1] if 0 in on else None
         if terminal:

@@ -54,6 +54,8 @@ def running(
     streams, opened = _streams(terminal)
     with _signals() as told:
         try:
+            if terminal is not None:
+                terminal.attach()  # before the engine runs: keys that are typed to it must not be taken as ours
             child = launch(Launch(words, output=output), Limits(no_core=False), streams)
         except BaseException:
             if terminal is not None:
@@ -84,8 +86,6 @@ class Passing:
 
     def until_ended(self) -> Seen:
         """Passes signals and keys on until it has ended."""
-        if self._terminal is not None:
-            self._terminal.attach()
         try:
             while (ending := self.child.ending(0)) is None:
                 self._wait()
@@ -169,7 +169,18 @@ def _streams(terminal: Terminal | None) -> tuple[Streams, list[int]]:
     stdout = copy(1)
     stderr = stdout if _same(1, 2) else copy(2)
     ends = (terminal.master, terminal.slave) if terminal else None
-    return Streams(stdin, stdout, stderr, ends, on), opened
+    return Streams(stdin, stdout, stderr, ends, on, _inherited()), opened
+
+
+def _inherited() -> tuple[int, ...]:
+    """What else whoever started us meant the engine to have: Python's own files are never inherited."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names of descriptors, no paths
+            with contextlib.suppress(OSError):
+                if int(name) > 2 and os.get_inheritable(int(name)):
+                    found.append(int(name))
+    return tuple(found)
 
 
 def _same(first: int, second: int) -> bool:
