@@ -17,3 +17,4 @@ class KnownOption:
     default: Any = None
     since: str | None = None
     until: str | None = None
+    instead: dict[str, str] | None = field(default=None, hash=False)

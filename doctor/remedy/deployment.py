@@ -34,6 +34,7 @@ class Deployment:
         files: all configuration files, by path.
         loose: the paths of environment files that no deployment names: they may be of this one.
         programs: the names of engines' programs, for reading changed files again.
+        printed: settings that the engine has printed: which of two spellings its build knows.
         broken: an action that changes something could not be carried out, so a difference would be half a remedy.
     """
 
@@ -43,6 +44,7 @@ class Deployment:
     loose: Sequence[str] = ()
     options: Sequence[KnownOption] = field(default_factory=tuple)
     programs: Collection[str] = ()
+    printed: Collection[str] = ()
     broken: bool = False
 
     def apply(self, actions: Sequence[dict[str, Any]]) -> Deployment:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from doctor.facts.options import KnownOption
 
 
-def as_spelled(action: dict[str, Any], options: Sequence[KnownOption]) -> dict[str, Any]:
-    """A flag with a value that is a switch in this engine's version: the switch alone, or its opposite, or none.
+def as_spelled(
+    action: dict[str, Any], options: Sequence[KnownOption], known: Collection[str] = ()
+) -> dict[str, Any]:
+    """A flag as this engine's version has it.
+
+    Where the flag is a switch, one with a value is the switch alone, or its opposite, or none. Where another flag has
+    taken its place (``--load-mode none`` for ``--no-mmap``), that one.
 
     Args:
         options: of the engine's version, those of the nearest dialect first.
+        known: settings that the engine has printed.
     """
     option = next((option for option in options if action.get("flag") in option.flags), None)
+    if option is not None and option.instead is not None and option.instead["where"] in known:
+        if action["kind"] not in {"set_flag", "remove_flag"}:
+            return action
+        return {**action, "kind": "set_flag", "flag": option.instead["flag"], "value": option.instead[action["kind"]]}
     value = action.get("value")
     if action["kind"] != "set_flag" or option is None or not is_switch(option) or value is None:
         return action

@@ -43,7 +43,10 @@ def propose(
             wanted = evaluate(remedy["when"])
             if not isinstance(wanted, Unknown) and (wanted is ABSENT or not wanted):
                 continue
-        actions = [as_spelled(_concrete(action, fill, evaluate), deployment.options) for action in remedy["actions"]]
+        actions = [
+            as_spelled(_concrete(action, fill, evaluate), deployment.options, deployment.printed)
+            for action in remedy["actions"]
+        ]
         changed = deployment.apply([action for action in actions if not action.get("unfilled")])
         facts, removed = changed_settings(actions, deployment)
         found.append(

@@ -151,8 +151,8 @@ class Judged:
 
     @property
     def causes(self) -> list[Finding]:
-        """Root causes first."""
-        found = [finding for finding in self.document.findings if finding.role in _ROLES]
+        """Root causes first; without those that are only likely, as the input lacks what would decide them."""
+        found = [finding for finding in self.document.findings if finding.role in _ROLES and not finding.missing_facts]
         return sorted(found, key=lambda finding: finding.role != "root_cause")
 
     def has(self, rule_id: str) -> Finding | None:
@@ -166,6 +166,8 @@ class Judged:
     def outcome(self) -> Outcome:
         """How it ended, by what we saw ourselves; the log's own story where we saw nothing."""
         trial, ending = self.trial, self.trial.ending
+        if trial.not_run:
+            return Outcome.UNKNOWN
         if trial.hung or (ending is not None and ending.why == "stalled"):
             return Outcome.HUNG
         if ending is not None and not trial.stopped:
@@ -273,6 +275,8 @@ def judge(
 
 def not_reproduced(before: Sequence[Judged], claim: Claim) -> str | None:
     """Why the trials before the change don't show the failure; None when they do."""
+    if missing := _not_run(before, "before"):
+        return missing
     if any(is_failure(each, claim, ()) for each in before):
         return None
     other = next((each for each in before if _failure(each, claim)), None)

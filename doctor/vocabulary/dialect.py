@@ -59,6 +59,15 @@ class FactLine(Line):
     once: Literal["first", "last"] = Field(default="last", description="which line wins within a run")
 
 
+class Instead(Strict):
+    """The flag that took another one's place, in builds that print a setting which the others don't have."""
+
+    where: str = Field(description="the setting that such builds print")
+    flag: str
+    set_flag: str = Field(description="its value where the old flag would be set")
+    remove_flag: str = Field(description="and where the old flag would be taken out")
+
+
 class Option(Strict):
     """A flag (and its environment variable) and the canonical setting it stands for."""
 
@@ -69,6 +78,7 @@ class Option(Strict):
     default: Any = Field(default=None, description="the engine's default; null: none, or depends")
     since: str | None = None
     until: str | None = None
+    instead: Instead | None = None
 
 
 class Dialect(Strict):
