@@ -18,7 +18,7 @@ from doctor.redact import Redactor
 from doctor.rulebook.book import RuleBook, load_book
 from doctor.scan.runs import build_timeline
 from doctor.vocabulary.document import Diagnosis, Problem
-from doctor.vocabulary.facts import Record, Unknown
+from doctor.vocabulary.facts import ABSENT, Record, Unknown
 
 if TYPE_CHECKING:
     from doctor.facts.factset import FactSet
@@ -246,7 +246,7 @@ def examine(intake: Intake, book: RuleBook, which: str = "last") -> Examined:
     derivations: dict[str, dict[str, Derivation]] = {}
     for run in timeline.runs:
         facts_of[run.id].computing = partial(_derive_into, derivations, run.id, facts_of[run.id])
-    deployments = {run.id: _deployment(run, intake, book) for run in judged}
+    deployments = {run.id: _deployment(run, facts_of[run.id], intake, book) for run in judged}
     diagnostician = Diagnostician(
         book,
         timeline,
@@ -331,7 +331,7 @@ def _collections(facts: FactSet) -> dict[str, list[Record]]:
     return {kind: found for kind in load_catalogue().records if (found := facts.collection(kind)) is not None}
 
 
-def _deployment(run: Run, intake: Intake, book: RuleBook) -> Deployment:
+def _deployment(run: Run, facts: FactSet, intake: Intake, book: RuleBook) -> Deployment:
     from doctor.remedy.deployment import Deployment
 
     given = intake.given
@@ -342,6 +342,11 @@ def _deployment(run: Run, intake: Intake, book: RuleBook) -> Deployment:
         next(iter(given.chosen.get(run.id, [])), None),
         {file.path: file for file in intake.config},
         [env.path for env in given.env_files if given.concerns(env.path, run.node)],
-        [option for option in options_of(run, book) if is_of(option, version)],
+        options := [option for option in options_of(run, book) if is_of(option, version)],
         book.programs(),
+        printed={
+            option.instead["where"]
+            for option in options
+            if option.instead is not None and facts.value(option.instead["where"]) not in {None, ABSENT}
+        },
     )

@@ -86,15 +86,20 @@ class Writer:
         return fill(template, candidate.scope, candidate.rule.prose.get(template))
 
     def _remedies(self, candidate: Candidate) -> list[RemedyEntry]:
-        deployment = self.deployments.get(candidate.run.id if candidate.run else "", Deployment())
         return propose(
             candidate.rule.card["remedies"],
             render=lambda template: self._render(candidate, template),
             fill=lambda template: self._fill(candidate, template),
             evaluate=candidate.scope.evaluate,
-            deployment=deployment,
+            deployment=self._deployment(candidate),
             raised_by=lambda facts, removed: self._raised(candidate, facts, removed),
         )
+
+    def _deployment(self, candidate: Candidate) -> Deployment:
+        """What a remedy changes. A finding of the kernel's log has no run: it is about the only one there is."""
+        if candidate.run is not None:
+            return self.deployments.get(candidate.run.id, Deployment())
+        return next(iter(self.deployments.values())) if len(self.deployments) == 1 else Deployment()
 
     def _raised(self, candidate: Candidate, facts: list[Fact], removed: set[str]) -> list[str]:
         """Rules about settings alone that hold after the change and did not before, as grave as this one or graver."""
