@@ -21,6 +21,7 @@ from doctor.errors import UsageProblem
 _COMMANDS = {
     "analyze": ("doctor.cli.analyze", "Name the root cause of a failure from logs, settings and saved output."),
     "run": ("doctor.cli.run", "Start an engine, pass its output through, and explain its end."),
+    "watch": ("doctor.cli.watch", "Follow what runs already, and tell each new finding once."),
     "probe": ("doctor.cli.probe", "Show what this machine has that local inference depends on."),
     "bundle": ("doctor.cli.bundle", "Pack logs, configuration, probe and diagnosis, without secrets."),
     "check": ("doctor.cli.check", "Say what will go wrong with a deployment, before it runs."),
