@@ -131,6 +131,7 @@ _SECRET_MANIFEST = re.compile(r"^kind:[ \t]*[\"']?Secret[\"']?[ \t]*$", re.M)
 _DATA = re.compile(r"^(?:data|stringData):[ \t]*\n(?P<lines>(?:[ \t]+\S.*(?:\n|\Z)|[ \t]*\n)+)", re.M)
 _ENTRY = re.compile(r"^[ \t]+[\w.-]{1,253}:[ \t]*[\"']?(?P<value>[^\s\"'|>][^\s\"']{5,})", re.M)
 _SHORTEST_LEARNED = 8  # a shorter one may be a word that stands elsewhere too
+_MOST_CLEAN = 10_000
 _LINE_END = re.compile(r"(\r?\n)")
 _HARMLESS = re.compile(r"(?i)none|null|true|false|unset|<.*>|\*+|[*x.]{3,}|not[ _]?set|\d{1,9}|\$\{?\w+\}?")
 
@@ -146,6 +147,9 @@ class Redactor:
     tokens: dict[str, str] = field(default_factory=dict)
     learned: set[str] = field(default_factory=set)
     _pattern: re.Pattern[str] | None = None
+    _clean: set[str] = field(
+        default_factory=set, repr=False
+    )  # lines with nothing to replace: documents repeat themselves
 
     def learn(self, text: str) -> None:
         """Takes note of secrets whose names stand on another line; from then on they go, wherever they stand."""
@@ -158,6 +162,7 @@ class Redactor:
         new = {value for value in values if len(value) >= _SHORTEST_LEARNED and not _HARMLESS.fullmatch(value)}
         if not new <= self.learned:
             self.learned |= new
+            self._clean.clear()
             longest = sorted(self.learned, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest)))
 
@@ -174,10 +179,17 @@ class Redactor:
         return "".join(map(self._line, _LINE_END.split(text)))
 
     def _line(self, line: str) -> str:
+        if line in self._clean:
+            return line
+        made = line
         if self._pattern is not None:
-            line = self._pattern.sub(lambda found: self._token(found[0]), line)
-        lowered = line.lower()
-        return _SECRET.sub(self._replace, line) if any(hint in lowered for hint in _HINTS) else line
+            made = self._pattern.sub(lambda found: self._token(found[0]), made)
+        lowered = made.lower()
+        if any(hint in lowered for hint in _HINTS):
+            made = _SECRET.sub(self._replace, made)
+        if made == line and len(self._clean) < _MOST_CLEAN:
+            self._clean.add(line)
+        return made
 
     def _replace(self, found: re.Match[str]) -> str:
         group = found.lastgroup

@@ -36,8 +36,12 @@ def judge(
     *,
     has_model: bool,
     has_machine: bool,
-) -> None:
-    """Fills the document: runs, settings, memory, findings, verdict."""
+) -> set[str]:
+    """Fills the document: runs, settings, memory, findings.
+
+    Returns:
+        The names of rules that could not be judged, for ``conclude``.
+    """
     rules = [rule for rule in book.rules.values() if takes_part(rule)]
     unknown: dict[str, list[str]] = defaultdict(list)
     judged: set[str] = set()
@@ -57,7 +61,7 @@ def judge(
     document.judged = sorted(judged)
     document.could_not_judge = not_judged(unknown) or _not_given(rules, runs, has_model, has_machine)
     _say_what_supplies(document.could_not_judge, has_model=has_model, has_machine=has_machine)
-    _conclude(document, book, {name for names in unknown.values() for name in names})
+    return {name for names in unknown.values() for name in names}
 
 
 def takes_part(rule: CompiledRule) -> bool:
@@ -121,12 +125,16 @@ def _declared(candidate: Candidate, deployments: Deployments) -> list[EvidenceLi
 
 def _sort_out(document: Diagnosis, book: RuleBook) -> None:
     """Gravest first; of what a rule takes for its symptoms nothing is a risk of its own."""
-    risks = [finding for finding in document.findings if finding.role == "risk"]
-    for finding in risks:
-        for other in risks:
-            if other.runs == finding.runs and other.rule_id in book.rules[finding.rule_id].explains:
-                other.role = "symptom"
-                finding.explains.append(other.id)
+    by_run: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    for finding in document.findings:
+        if finding.role == "risk":
+            by_run[tuple(finding.runs)].append(finding)
+    for risks in by_run.values():
+        for finding in risks:
+            for other in risks:
+                if other.rule_id in book.rules[finding.rule_id].explains:
+                    other.role = "symptom"
+                    finding.explains.append(other.id)
 
     def order(finding: Finding) -> tuple[int, int]:
         return _ROLES[finding.role], -finding.severity.rank
@@ -171,8 +179,8 @@ def _say_what_supplies(groups: Sequence[NotJudged], *, has_model: bool, has_mach
             group.hint = "say it in the target's YAML or probe"
 
 
-def _conclude(document: Diagnosis, book: RuleBook, open_rules: set[str]) -> None:
-    """``at_risk`` over ``unknown`` over ``clear``."""
+def conclude(document: Diagnosis, book: RuleBook, open_rules: set[str]) -> None:
+    """The verdict of what counts: ``at_risk`` over ``unknown`` over ``clear``."""
     risks = [finding for finding in document.findings if finding.role == "risk"]
     known = [run for run in document.runs if run.engine.name is not None]
     serious = [name for name in open_rules if book.rules[name].severity.rank >= Severity.MAJOR.rank]
@@ -193,3 +201,6 @@ def _conclude(document: Diagnosis, book: RuleBook, open_rules: set[str]) -> None
     else:
         document.verdict = "clear"
         document.summary = f"{len(document.judged)} rules have nothing against {count}."
+    if document.suppressed:
+        number = len(document.suppressed)
+        document.summary += f" {number} finding{' is' if number == 1 else 's are'} suppressed."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from doctor.diagnose.match import Candidate, Ground, match_rule, primary_signatures
+from doctor.diagnose.match import Candidate, Ground, match_rule, without_lines
 from doctor.diagnose.rank import Judged
 from doctor.facts.factset import FactSet
 from doctor.read.nodes import UNPLACED
@@ -112,8 +112,8 @@ class Writer:
         changed.absent |= removed
         after = Ground(self.ground.book, {}, {run.id: changed}, {run.node: changed}, [run])
         found = []
-        for rule in self.ground.book.rules.values():
-            if rule.severity.rank < candidate.rule.severity.rank or primary_signatures(rule):
+        for rule in without_lines(self.ground.book):
+            if rule.severity.rank < candidate.rule.severity.rank:
                 continue
             if match_rule(rule, after) and not match_rule(rule, self.ground):
                 found.append(rule.id)

@@ -23,6 +23,9 @@ ECHO_LINES = 60
 # True, False or Unknown: Kleene's three values.
 Truth = bool | Unknown
 
+_WITHOUT_LINES: dict[str, list[str]] = {}
+"""By the key of the rule book. Every remedy is tried against these rules, of which there are few among many."""
+
 
 @dataclass(slots=True)
 class Candidate:
@@ -153,6 +156,17 @@ def _one_an_incident(candidates: list[Candidate]) -> list[Candidate]:
 def primary_signatures(rule: CompiledRule) -> list[str]:
     """The signatures that a rule is tried at, see ``tried_at``."""
     return tried_at(rule.match, rule.captures)
+
+
+def without_lines(book: RuleBook) -> list[CompiledRule]:
+    """The rules that settings, model and machine alone decide: no line of a log has to match."""
+    names = _WITHOUT_LINES.get(book.key) if book.key else None
+    if names is None:
+        names = [rule.id for rule in book.rules.values() if not primary_signatures(rule)]
+        if book.key:
+            _WITHOUT_LINES.clear()  # another book has been loaded since
+            _WITHOUT_LINES[book.key] = names
+    return [book.rules[name] for name in names]
 
 
 def tried_at(match: dict[str, Any], signatures: Mapping[str, Any]) -> list[str]:

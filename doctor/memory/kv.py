@@ -7,7 +7,9 @@ against logs of builds of January 2025, August 2025 and November 2026 (tests/mem
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from doctor.memory.ggml import BLOCKS, row_bytes
 from doctor.memory.model import HyperParameters, engine_build
@@ -128,8 +130,24 @@ def kv_bytes_by_layer(model: HyperParameters, shape: CacheShape) -> list[int]:
 
 
 def kv_bytes(model: HyperParameters, shape: CacheShape) -> int:
-    """Bytes of the whole cache, recurrent state included. Raises as ``kv_bytes_by_layer``."""
-    return sum(kv_bytes_by_layer(model, shape)) + model.state_bytes * shape.slots
+    """Bytes of the whole cache, recurrent state included. Raises as ``kv_bytes_by_layer``.
+
+    Layers of one kind are counted at once: searches for what fits ask for many shapes.
+    """
+    kinds = _kinds(model)
+    widest_v = max((v for _k, v, _windowed in kinds), default=0)
+    whole = 0
+    for (k, v, windowed), count in kinds.items():
+        cells = shape.window_cells_per_stream(model.window) if windowed else shape.cells_per_stream
+        wide = v if shape.flash_attention or not v else widest_v
+        whole += count * (row_bytes(shape.type_k, k) + row_bytes(shape.type_v, wide)) * cells * shape.streams
+    return whole + model.state_bytes * shape.slots
+
+
+@lru_cache(maxsize=64)
+def _kinds(model: HyperParameters) -> Counter[tuple[int, int, bool]]:
+    """How many layers own a cache of each kind: K's and V's width, and whether it sees a window only."""
+    return Counter((layer.k, layer.v, layer.windowed) for layer in model.cache_layers())
 
 
 def kv_bytes_per_token(model: HyperParameters, shape: CacheShape) -> int:

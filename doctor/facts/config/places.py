@@ -55,25 +55,33 @@ class Text:
         Args:
             style: the quote of YAML around it, if any.
         """
-        pieces, written = (
-            [piece for piece in re.finditer(r"\S+", text) if piece[0] != "\\"] for text in (value, self.text[start:end])
-        )
-        offsets: dict[int, tuple[int, int]] = {}
-        if len(pieces) == len(written):
-            for piece, source in zip(pieces, written, strict=True):
-                if (steps := _steps(piece[0], source[0], style)) is None:
-                    offsets.clear()
-                    break
-                at = start + source.start()
-                for i, (first, last) in enumerate(steps):
-                    offsets[piece.start() + i] = (at + first, at + last)
+        known: list[dict[int, tuple[int, int]]] = []  # worked out when first asked: most values are never looked into
 
         def locate(first: int, last: int) -> Place | None:
+            if not known:
+                known.append(_offsets(value, self.text, start, end, style))
+            offsets = known[0]
             if last <= first or first not in offsets or last - 1 not in offsets:
                 return None
             return self.place(offsets[first][0], offsets[last - 1][1])
 
         return locate
+
+
+def _offsets(value: str, text: str, start: int, end: int, style: str) -> dict[int, tuple[int, int]]:
+    """For each character of the value that is no blank, which characters of the text stand for it; or nothing."""
+    pieces, written = (
+        [piece for piece in re.finditer(r"\S+", part) if piece[0] != "\\"] for part in (value, text[start:end])
+    )
+    offsets: dict[int, tuple[int, int]] = {}
+    if len(pieces) == len(written):
+        for piece, source in zip(pieces, written, strict=True):
+            if (steps := _steps(piece[0], source[0], style)) is None:
+                return {}
+            at = start + source.start()
+            for i, (first, last) in enumerate(steps):
+                offsets[piece.start() + i] = (at + first, at + last)
+    return offsets
 
 
 def _steps(value: str, raw: str, style: str) -> list[tuple[int, int]] | None:

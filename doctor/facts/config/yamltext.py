@@ -21,6 +21,9 @@ MAX_NODES = 50_000
 MAX_DEPTH = 60
 MAX_DOCUMENTS = 500
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STARTS = {yaml.MappingStartEvent, yaml.SequenceStartEvent}
+_ENDS = {yaml.MappingEndEvent, yaml.SequenceEndEvent}
+_NODES = {yaml.ScalarEvent, yaml.AliasEvent, *_STARTS}
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.M)
 
 
@@ -168,15 +171,16 @@ class _Composer:
         open_nodes: list[Mapping | Items] = []
         keys: list[Scalar | None] = []
         for event in yaml.parse(text, Loader=_LOADER):
-            if isinstance(event, yaml.CollectionEndEvent):
+            kind = type(event)  # a remedy is tried by reading its file again: this loop is the most of it
+            if kind in _ENDS:
                 open_nodes.pop().end = self.base + _at(event.end_mark).index
                 keys.pop()
                 continue
-            if isinstance(event, yaml.DocumentEndEvent):
+            if kind is yaml.DocumentEndEvent:
                 break
-            if not isinstance(event, yaml.NodeEvent):
+            if kind not in _NODES:
                 continue
-            node = self._node(event)
+            node = self._node(cast("yaml.NodeEvent", event))
             if not open_nodes:
                 root = node
             elif isinstance(above := open_nodes[-1], Items):
@@ -186,7 +190,7 @@ class _Composer:
             else:
                 above.pairs.append((keys[-1], node))
                 keys[-1] = None
-            if isinstance(event, yaml.CollectionStartEvent) and isinstance(node, (Mapping, Items)):
+            if kind in _STARTS and isinstance(node, (Mapping, Items)):
                 if len(open_nodes) >= MAX_DEPTH:
                     raise UnreadableYAMLError(node.line, f"nested deeper than {MAX_DEPTH} levels: not read")
                 open_nodes.append(node)
