@@ -68,13 +68,14 @@ def command(
         click.echo(f"llmdoctor: {problem}", err=True)
         if folder is not None:
             with suppress(OSError):
+                (folder / case.OUTPUT).unlink(missing_ok=True)
                 folder.rmdir()
         return problem.status
     _tell(seen, document, words[0], format_, output, verbose)
     if folder is not None:
         click.echo(f"llmdoctor: kept in {folder}: llmdoctor analyze {folder}", err=True)
     if fail_on is not None and document is not None:
-        from doctor.cli.analyze import exit_status
+        from doctor.cli.options import exit_status
 
         if exit_status(document, fail_on, strict=False):
             return 1

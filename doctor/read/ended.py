@@ -80,7 +80,7 @@ def _end(given: dict[str, Any]) -> tuple[int | None, str | None]:
     status, signal, why, by = (given.get(name) for name in ("status", "signal", "why", "stopped_by"))
     status = status if isinstance(status, int) and 0 <= status < 256 else None
     signal = signal if isinstance(signal, str) and signal in signals.Signals.__members__ else None
-    if why in _OURS:
+    if isinstance(why, str) and why in _OURS:
         return (
             (status, signal)
             if why == "stopped" and signal != "SIGKILL" and given.get("not_ready") is None
