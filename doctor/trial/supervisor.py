@@ -26,7 +26,7 @@ from doctor.trial.relay import Relay, Wiring
 from doctor.trial.usage import Sampler
 
 _FIRST_TICK, _TICK = 0.02, 0.25
-_TICK_COSTS = 50  # a sample may take a fiftieth of the time
+_TICK_COSTS = 200  # looking may take so small a part of the time
 _NATURAL_END = 0.2  # seconds that what is left running has to end by itself,
 _ASKED_END = 2.0  # then after SIGTERM
 _DRAIN = 2.0  # for output that is still on its way when no process is left
