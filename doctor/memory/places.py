@@ -14,7 +14,7 @@ from doctor.memory.values import Records, Resolve, Values
 from doctor.memory.weights import embedding_bytes, layer_bytes, output_bytes, quant_name, weights_on_disk
 from doctor.units import GIB, MIB
 
-Source = Literal["log", "estimate"]
+Source = Literal["log", "estimate", "measured"]
 
 DEVICE_RESERVE = GIB
 """Kept free on a device, as by llama.cpp's ``--fit-target`` (default in common/common.h); at most an eighth of it."""
@@ -26,7 +26,7 @@ HOST_RESERVE_SHARE = 20
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Memory of one kind: ``log`` if the engine printed the figure, else ``estimate``."""
+    """Memory of one kind: ``log`` if the engine printed the figure, ``measured`` if it was asked, else ``estimate``."""
 
     kind: str
     bytes: int

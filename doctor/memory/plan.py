@@ -65,7 +65,10 @@ def entries(resolve: Resolve, records: Records) -> list[MemoryEntry]:
 def _entry(place: Place, run: str | None) -> MemoryEntry:
     from doctor.vocabulary.document import MemoryEntry, MemoryPart
 
-    parts = [MemoryPart(kind=part.kind, bytes=part.bytes, source=part.source) for part in place.parts]
+    parts = [
+        MemoryPart(kind=part.kind, bytes=part.bytes, source="log" if part.source == "log" else "estimate")
+        for part in place.parts
+    ]
     return MemoryEntry(
         device=place.name, parts=parts, total=place.total, free=place.free, missing=place.missing, run=run
     )

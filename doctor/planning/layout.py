@@ -179,7 +179,8 @@ def add_context(layout: Layout, model: HyperParameters, settings: Settings, devi
 
 def _empty(device: Device, settings: Settings) -> Place:
     place = Place(device.name, [], device.total, device.free)
-    place.reserve = settings.reserve if settings.reserve is not None else min(DEVICE_RESERVE, device.free // 8)
+    reserve = settings.reserve if settings.reserve is not None else min(DEVICE_RESERVE, device.free // 8)
+    place.reserve = max(reserve, device.reserve)
     return place
 
 

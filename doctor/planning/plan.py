@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from doctor.planning import fits
 from doctor.planning.document import PlanDocument, PlanPart, PlanPlace
 from doctor.planning.fits import Case, left_in
 from doctor.planning.layout import Layout, chosen_devices, pieces_of
+from doctor.planning.measure import Measured, apply
 from doctor.planning.options import flags_of, options
 from doctor.planning.settings import Settings, settings_of
 from doctor.planning.speed import speed_bound
@@ -35,6 +36,7 @@ def plan(
     *,
     projector: Model | None = None,
     draft: Model | None = None,
+    ask_engine: Callable[[Settings], Measured | None] | None = None,
 ) -> PlanDocument:
     """What lies where, whether it fits, and what would.
 
@@ -42,6 +44,7 @@ def plan(
         settings: ``setting.*`` facts; what is missing is the engine's default, or chosen so that it fits.
         engine: ``llama.cpp`` and what is built on it, ``vllm`` or ``sglang``.
         projector, draft: what is loaded beside it (``--mmproj``, ``--model-draft``), for llama.cpp.
+        ask_engine: measures the compute buffers with the settings that were chosen, on the machine at hand.
 
     Raises:
         UsageProblem: a setting that the engine would refuse.
@@ -89,6 +92,8 @@ def plan(
         document.problems.append(f"the KV cache can't be computed: {error}")
         document.summary = f"Not known: {error}."
         return document
+    if ask_engine is not None:
+        _measure(ask_engine(chosen), layout, document)
     devices = chosen_devices(chosen, target)
     document.places = [
         _place(layout, index, next((d.description for d in devices if d.name == place.name), ""))
@@ -101,6 +106,22 @@ def plan(
     document.speed = speed_bound(layout, hyper, target, devices)
     document.verdict, document.summary = _verdict(document, layout, chosen)
     return document
+
+
+def _measure(measured: Measured | None, layout: Layout, document: PlanDocument) -> None:
+    """The engine's figures instead of the estimates; why there are none is a note."""
+    if measured is None:
+        return
+    if measured.failed:
+        document.notes.append(f"llama.cpp's own measure is not to be had: {measured.failed}")
+        return
+    if compared := apply(layout, measured):
+        document.measured = {"by": measured.by, "compute": compared}
+        words = ", ".join(
+            f"{name} {format_size(pair['measured'])} (estimate {format_size(pair['estimate'])})"
+            for name, pair in compared.items()
+        )
+        document.notes.append(f"The compute buffer was measured by {measured.by}: {words}.")
 
 
 def _ktransformers(given: Settings, settings: Mapping[str, Any], hyper: HyperParameters, target: Target) -> Settings:
@@ -155,7 +176,10 @@ def _place(layout: Layout, index: int, description: str) -> PlanPlace:
         description=description,
         total=place.total if place.total is not None else place.free,
         held=max(held, 0),
-        parts=[PlanPart(kind=part.kind, bytes=part.bytes, exact=part.kind in EXACT) for part in place.parts],
+        parts=[
+            PlanPart(kind=part.kind, bytes=part.bytes, exact=part.kind in EXACT or part.source == "measured")
+            for part in place.parts
+        ],
         need=place.need,
         reserve=place.reserve,
         left=left_in(place),

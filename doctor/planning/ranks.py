@@ -107,7 +107,7 @@ def plan_ranks(
         "setting.batch": settings.batch,
     }
     document.flags = _flags(settings, engine)
-    short = max((rank.budget - device.free for device in devices), default=0)
+    short = max((rank.budget - device.free + device.reserve for device in devices), default=0)
     concurrency = tokens / settings.context if settings.context else 0.0
     if short > 0:
         document.verdict = "does_not_fit"

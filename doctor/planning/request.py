@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from doctor.errors import UsageProblem
 from doctor.model.read import read_model
 from doctor.planning.document import PlanDocument
-from doctor.planning.plan import plan
-from doctor.planning.target import read_target
+from doctor.planning.measure import is_available, measure
+from doctor.planning.plan import RANK_ENGINES, plan
+from doctor.planning.target import keeping, read_target
 
 
 def plan_request(
-    model: str | Path | None = None, *, command: str | None = None, target: str | Path | None = None
+    model: str | Path | None = None,
+    *,
+    command: str | None = None,
+    target: str | Path | None = None,
+    reserve: int = 0,
 ) -> PlanDocument:
     """What a model takes on a machine, whether it fits, and which settings would.
 
@@ -22,6 +29,7 @@ def plan_request(
             one that the command line names.
         command: the engine's command line.
         target: a probe document, a YAML file, the name of an example; None: this machine.
+        reserve: bytes to leave free on every device at the least.
 
     Raises:
         UsageProblem: one of them can't be read, or no model is named.
@@ -36,10 +44,20 @@ def plan_request(
         for name, key in (("projector", "setting.mmproj_path"), ("draft", "setting.draft_model_path"))
         if settings.get(key)
     }
-    machine = read_target(None if target is None else str(target))
-    document = plan(read_model(path), settings, machine, engine, **beside)
+    machine = keeping(read_target(None if target is None else str(target)), reserve)
+    ask_engine = None
+    if target is None and engine not in RANK_ENGINES | {"ktransformers"} and is_available() and _is_gguf(Path(path)):
+        ask_engine = partial(measure, Path(path))
+    document = plan(read_model(path), settings, machine, engine, ask_engine=ask_engine, **beside)
     document.problems += [f"--command: {word} is no option that is known here, and does not count" for word in unknown]
     return document
+
+
+def _is_gguf(path: Path) -> bool:
+    """Whether it is a model that llama.cpp itself can open: not numbers, nor a folder, nor a part."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(4) == b"GGUF"
+    return False
 
 
 def settings_from_command(text: str) -> tuple[str, dict[str, Any], list[str]]:

@@ -31,6 +31,7 @@ class Device:
         total: bytes; ``free``: what other programs leave of it now.
         bandwidth: bytes a second of its memory, None if not known.
         shared: its memory is the machine's RAM.
+        reserve: bytes that a project wants to be left free of it at the least.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Device:
     backend: str = ""
     bandwidth: float | None = None
     shared: bool = False
+    reserve: int = 0
 
     @property
     def runtime(self) -> int:
@@ -78,6 +80,11 @@ class Target:
 def examples() -> list[str]:
     """Names of the machines that come with the program."""
     return sorted(file.stem for file in EXAMPLES.glob("*.yaml"))
+
+
+def keeping(target: Target, reserve: int) -> Target:
+    """The machine with so many bytes of every device to be left free at the least."""
+    return replace(target, devices=tuple(replace(device, reserve=reserve) for device in target.devices))
 
 
 def read_target(text: str | None) -> Target:
