@@ -100,11 +100,11 @@ class RunView:
 
 def render_html(document: Diagnosis) -> str:
     """The whole report, as text of one file."""
-    style, script = _asset("style.css"), _asset("script.js")
+    style, script = asset("style.css"), asset("script.js")
     findings = _finding_views(document)
     runs = _run_views(document, findings)
     mains = [view for view in findings if view.finding.role in outline.MAIN_ROLES]
-    page = _environment().get_template("report.html")
+    page = environment().get_template("report.html")
     return page.render(
         document=document,
         headline=outline.headline(document),
@@ -123,14 +123,14 @@ def render_html(document: Diagnosis) -> str:
         is_large=len(document.runs) > 8 or len(document.findings) > 12 or len({run.node for run in document.runs}) > 1,
         confirmations=_confirmations(findings),
         problems=_problems(document),
-        style=_Verbatim(style),
-        script=_Verbatim(script),
-        policy=_policy(style, script),
+        style=Verbatim(style),
+        script=Verbatim(script),
+        policy=policy(style, script),
         most_rows=_MOST_ROWS,
     )
 
 
-class _Verbatim(str):
+class Verbatim(str):
     """Our own style or script, which must stand in the file byte by byte as it was hashed."""
 
     __slots__ = ()
@@ -139,7 +139,7 @@ class _Verbatim(str):
         return str(self)
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str) -> str:
     def source(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
@@ -150,12 +150,12 @@ def _policy(style: str, script: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     return (folder("reports") / "html" / name).read_text(encoding="utf-8")
 
 
 @cache
-def _environment() -> ImmutableSandboxedEnvironment:
+def environment() -> ImmutableSandboxedEnvironment:
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

@@ -6,7 +6,7 @@ from doctor.planning.document import PlanDocument, PlanOption, PlanPlace, PlanSp
 from doctor.report.page import Page
 from doctor.units import format_size
 
-_NAMES = {
+NAMES = {
     "weights": "weights",
     "mapped weights": "weights, mapped file",
     "repack": "weights, repacked",
@@ -63,14 +63,14 @@ def _waterfall(page: Page, place: PlanPlace) -> None:
     at = 0
     rows = [("held by others", place.held, True, "dim")] if place.held else []
     rows += [
-        (_NAMES.get(part.kind, part.kind), part.bytes, part.exact, _STYLES.get(part.kind, "cyan"))
+        (NAMES.get(part.kind, part.kind), part.bytes, part.exact, _STYLES.get(part.kind, "cyan"))
         for part in place.parts
     ]
     rows += [("kept free", place.reserve, True, "dim")] if place.reserve and whole else []
     for name, size, exact, style in rows:
         _bar(page, name if exact else f"{name} ~", format_size(size), at, size, scale, room, style)
         at += size
-        if name == _NAMES["weights"] and place.weights:
+        if name == NAMES["weights"] and place.weights:
             page.say(_types(place.weights), indent=4, hang=4, style="dim")
     if place.left is not None:
         if place.left < 0:
