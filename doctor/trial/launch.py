@@ -214,6 +214,8 @@ def launch(wanted: Launch, limits: Limits | None = None, streams: Streams | None
     """
     from doctor.trial.stale import clean, lock_folder
 
+    if not hasattr(os, "fork"):
+        raise UsageProblem("programs are started on Linux and macOS only", hint="save the log and analyze that")
     if not wanted.words:
         raise UsageProblem("no command to start", hint="for example: llama-server -m model.gguf")
     folder = lock_folder()

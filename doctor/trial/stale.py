@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from doctor.trial.cgroup import Cgroup
 from doctor.trial.lock import SUFFIX, mark_of
 
 _MOST_BYTES = 1 << 20
+_NEW_SECONDS = 3600
 
 
 def lock_folder() -> Path:
@@ -51,6 +53,10 @@ def lock_folder() -> Path:
 def clean(folder: Path) -> list[str]:
     """Removes what is proven to be stale, and says what that was."""
     removed = []
+    for path in folder.glob(f"*{SUFFIX}.new"):  # of one that was killed in its first millisecond
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _NEW_SECONDS:
+                path.unlink()
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         with contextlib.suppress(OSError), path.open("r+b") as file:
             if not _lock(file.fileno()):

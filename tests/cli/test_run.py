@@ -197,3 +197,19 @@ def test_of_several_saved_runs_none_is_taken_for_the_input(tmp_path: Path) -> No
     )
     problems = json.loads(done.stdout)["problems"]
     assert any("one of 2 saved runs" in problem["message"] for problem in problems)
+
+
+def test_a_kill_that_only_the_cgroup_counted_is_named(tmp_path: Path) -> None:
+    """Where the kernel's log may not be read."""
+    ended = {"schema": "llmdoctor/ending/1", "signal": "SIGKILL", "why": "out_of_memory", "cgroup": {"kills": 1}}
+    (tmp_path / "ending.json").write_text(json.dumps(ended))
+    (tmp_path / "output.log").write_text("0.00.003.750 I srv  llama_server: initializing ...\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from doctor.cli import main; main()", "analyze", tmp_path, "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    document = json.loads(done.stdout)
+    assert document["findings"][0]["rule_id"] == "container-oomkilled"
+    assert document["runs"][0]["outcome"] == "killed"

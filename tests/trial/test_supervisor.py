@@ -12,7 +12,7 @@ import pytest
 
 from doctor.errors import UsageProblem
 from doctor.trial import cgroup, processes
-from doctor.trial.launch import MIB, Child, Ending, Launch, Limits, NotStarted, launch
+from doctor.trial.launch import MIB, Ending, Launch, Limits, NotStarted, launch
 from doctor.trial.lock import SUFFIX
 from doctor.trial.stale import clean, lock_folder
 from tests.trial.processes import FAMILY, FOREVER, alive, family, python, until
@@ -182,12 +182,12 @@ def test_closing_leaves_no_grandchild_not_even_a_daemon(tmp_path: Path) -> None:
 def test_a_stop_asks_first_and_kills_then() -> None:
     polite = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(5))\nprint('up', flush=True)\n"
     with launch(Launch(python(f"{polite}{FOREVER}"))) as child:
-        until(lambda: child.output.read_bytes())
+        until(child.output.read_bytes)
         ending = child.stop()
         assert (ending.status, ending.why) == (5, "stopped")
     deaf = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\n"
     with launch(Launch(python(f"{deaf}{FOREVER}"))) as child:
-        until(lambda: child.output.read_bytes())
+        until(child.output.read_bytes)
         ending = child.stop(grace=0.1)
         assert (ending.signal, ending.why) == ("SIGKILL", "stopped")
 
@@ -206,7 +206,7 @@ def test_a_child_that_forks_all_the_time_is_caught() -> None:
 def test_a_paused_child_does_not_run_and_its_clocks_stand() -> None:
     text = "import time\nfor i in range(1_000_000):\n    print(i, flush=True)\n    time.sleep(0.01)\n"
     with launch(Launch(python(text)), Limits(stall=0.2)) as child:
-        until(lambda: child.output.read_bytes())
+        until(child.output.read_bytes)
         child.pause()
         until(lambda: (found := processes.stat(child.pid)) is not None and found.state == "T")
         assert child.ending(0.5) is None
@@ -283,6 +283,16 @@ def test_a_lock_cannot_point_to_what_is_not_its_own(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_lock_that_was_never_finished_goes_after_an_hour() -> None:
+    fresh, old = lock_folder() / f"a{SUFFIX}.new", lock_folder() / f"b{SUFFIX}.new"
+    fresh.touch()
+    old.touch()
+    os.utime(old, (0, 0))
+    clean(lock_folder())
+    assert fresh.exists()
+    assert not old.exists()
+
+
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     folder = lock_folder()
     folder.chmod(0o777)
@@ -294,5 +304,3 @@ def test_an_ending_survives_being_written_down() -> None:
     ending, _output = finished(("sh", "-c", "kill -9 $$"))
     assert Ending.from_dict(ending.to_dict()) == ending
     assert ending.why == "killed"  # by somebody, not by the kernel for memory
-    assert isinstance(ending, Ending)
-    assert Child.__doc__
