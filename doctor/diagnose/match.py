@@ -38,6 +38,7 @@ class Candidate:
         unseen_wrapper: the rule is about a product that may stand around the engine, but was not seen.
         asked: the facts that it was decided by, in order.
         count: how often the primary signature was seen in that run.
+        lines: on how many of its lines, each by itself.
     """
 
     rule: CompiledRule
@@ -50,6 +51,7 @@ class Candidate:
     unseen_wrapper: bool = False
     strengthened: bool = False
     count: int = 1
+    lines: int = 1
     conditions: int = 0
     asked: Sequence[str] = ()
 
@@ -129,7 +131,7 @@ def match_rule(rule: CompiledRule, ground: Ground) -> list[Candidate]:
             if best is not None and best.holds:
                 break
         if best is not None:
-            best.count = _occurrences(hits)
+            best.count, best.lines = _occurrences(hits), len({hit.number for _name, hit in hits})
             found.append(best)
     return _one_an_incident(found)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _BEFORE_READY = {Phase.BUILD, Phase.START, Phase.LOAD, Phase.CONTEXT, Phase.WARMUP}
 # A rule that knows only the kind of a failure (an exception's class, say) carries this specificity: behind any other.
 GENERIC = -10
+# Requests that fail so often are no slip of one client: work between them takes nothing back. Our choice.
+PERSISTENT = 4
 _LEVELS: tuple[Confidence, ...] = ("high", "medium", "low")
 
 
@@ -134,15 +136,19 @@ def _beside(other: Judged, root: Judged, explained: set[str]) -> Role:
     return "contributing"
 
 
+def _passing(candidate: Candidate) -> bool:
+    return candidate.rule.transient and candidate.lines < PERSISTENT
+
+
 def recovered(candidate: Candidate) -> bool:
     """Whether the same run went on to be ready, or to do real work, after the error.
 
-    Only failures of the start-up can be taken back so, and transient ones: a server that answered before it died has
-    not recovered.
+    Only failures of the start-up can be taken back so, and transient ones as long as they are few: a server that
+    answered before it died has not recovered, nor has one that refuses again and again.
     """
     run = candidate.run
     places = [hit.number for _, hit in candidate.evidence if run is not None and hit.run is run]
-    if run is None or not places or not (candidate.rule.phase in _BEFORE_READY or candidate.rule.transient):
+    if run is None or not places or not (candidate.rule.phase in _BEFORE_READY or _passing(candidate)):
         return False
     died = run.outcome in {Outcome.CRASHED, Outcome.KILLED, Outcome.FAILED_TO_START}
     signs = {"ready", "progress"} if died else {"ready", "progress", "stopping"}

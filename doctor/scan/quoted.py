@@ -10,7 +10,14 @@ import re
 _BEGINS = re.compile(r"\"messages\"\s*:\s*\[|\"(?:prompt|content)\"\s*:\s*\[?\s*\"|Received request \S+: prompt: ['\"]")
 
 
+# An answer that is one token over and over says nothing in anybody's words: it is what NaN looks like.
+_ONE_TOKEN = re.compile(r"(\S{1,6}?)\1{11,200}")
+
+
 def own_words(text: str) -> str:
     """The line up to where it quotes a request; all of it where it quotes none."""
     found = _BEGINS.search(text)
-    return text[: found.end()] if found else text
+    if found is None:
+        return text
+    spoilt = _ONE_TOKEN.match(text, found.end())
+    return text[: spoilt.end() if spoilt else found.end()]

@@ -282,7 +282,7 @@ class Rule(Strict):
     check: Check | None = Field(default=None, description="when it is to be expected before anything has run")
     explains: list[str] = Field(default_factory=list, description="rule ids that are symptoms of this one")
     transient: bool = Field(
-        default=False, description="what fails is one request, say: work that the run does afterwards takes it back"
+        default=False, description="what fails is one request, say: work afterwards takes it back, unless it fails again and again"
     )
     specificity: int = Field(default=0, description="added to the specificity that the ranking counts by itself")
     compute: dict[str, Expression] = Field(default_factory=dict)

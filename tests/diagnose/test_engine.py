@@ -59,6 +59,8 @@ def test_one_request_that_fails_is_taken_back_by_the_next(tmp_path: Path) -> Non
     assert (root(failing).rule_id, failing.runs[0].outcome) == ("goes-boom", "requests_failing")
     passing = diagnose(made, READY + "boom at home\nbase: answered\n")
     assert (roles(passing), passing.verdict) == ({"goes-boom": "advice"}, "healthy")
+    again = diagnose(made, READY + "boom at home\nbase: answered\n" * 4)
+    assert root(again).rule_id == "goes-boom"
 
 
 def test_minor_causes_and_advice_never_alarm(tmp_path: Path) -> None:
