@@ -27,6 +27,7 @@ from doctor.trial.usage import Sampler
 
 _FIRST_TICK, _TICK = 0.02, 0.25
 _TICK_COSTS = 200  # looking may take so small a part of the time
+_SWITCH_SECONDS = 0.0005  # so long output may wait for a look at processes
 _NATURAL_END = 0.2  # seconds that what is left running has to end by itself,
 _ASKED_END = 2.0  # then after SIGTERM
 _DRAIN = 2.0  # for output that is still on its way when no process is left
@@ -40,6 +41,7 @@ _MESSAGE_BYTES = 1 << 26
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     start.become_subreaper()
     reading, writing = os.pipe()
     os.set_blocking(reading, False)

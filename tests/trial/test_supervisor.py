@@ -165,6 +165,21 @@ time.sleep(0.6)
     assert ending.usage.processes == 1
 
 
+def test_what_is_read_from_a_disk_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * (8 * MIB))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    ending, _output = finished(("cat", str(path)))
+    if (
+        not ending.usage.read
+        and subprocess.run(["stat", "-fc", "%T", path], check=False, capture_output=True).stdout == b"tmpfs\n"
+    ):
+        pytest.skip("temporary files are in memory here")
+    assert ending.usage.read >= 8 * MIB
+
+
 def test_what_a_child_leaves_running_is_stopped_and_named(tmp_path: Path) -> None:
     ending, _output = finished(("sh", "-c", f"sleep 1000 & echo $! > {tmp_path}/pid"))
     assert (ending.status, ending.left_running) == (0, ("sleep",))
