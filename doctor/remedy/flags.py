@@ -171,6 +171,9 @@ def _behind(place: Place, added: list[str], files: Mapping[str, Text], workload:
     file = files[place.path]
     written = file.text[place.start : place.end]
     quote = written[:1] if written[:1] in {'"', "'"} else ""
+    if workload.kind == "presets":
+        name, value = added[0].lstrip("-"), added[1] if len(added) > 1 else "true"
+        return [new_line(file, place.end, f"{name} = {value}")]
     if workload.kind == "launchd":
         at, lines = added_string(file, place, added)
         return [Edit(place.path, at, at, lines)]
@@ -179,7 +182,7 @@ def _behind(place: Place, added: list[str], files: Mapping[str, Text], workload:
     if place.form == "item":
         blanks = indentation(file.text, place.start)
         return [new_line(file, place.end, "\n".join(f"{blanks}- {scalar(word, quote)}" for word in added))]
-    nested = workload.kind in {"compose", "kubernetes"}
+    nested = workload.kind in {"compose", "kubernetes", "llama-swap"}
     return [Edit(place.path, place.end, place.end, "".join(f" {shell_word(word, inside=nested)}" for word in added))]
 
 
@@ -207,6 +210,8 @@ def _take_out(workload: Workload, command: Command, arg: Arg, count: int, files:
     file = files[first.path]
     if any(place.path != first.path or place.form != first.form for place in places):
         raise CannotEditError
+    if workload.kind == "presets":
+        return [without_lines(file, first.start, last.end)]
     if first.form == "item" or workload.kind == "launchd":
         return [without_lines(file, place.start, place.end) for place in places]
     if count > 1 and (last.start < first.end or not _BETWEEN.fullmatch(file.text, first.end, last.start)):

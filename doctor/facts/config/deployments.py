@@ -16,8 +16,10 @@ from doctor.facts.config.compose import read_compose
 from doctor.facts.config.env import settings_of_env
 from doctor.facts.config.kubernetes import read_kubernetes
 from doctor.facts.config.launchd import read_launchd
+from doctor.facts.config.llamaswap import read_llamaswap
 from doctor.facts.config.modelfile import read_modelfile
 from doctor.facts.config.places import Text
+from doctor.facts.config.presets import read_presets
 from doctor.facts.config.settings import settings_of
 from doctor.facts.config.shell import read_script
 from doctor.facts.config.sniff import form_of
@@ -95,6 +97,10 @@ def read_deployments(files: Iterable[Text], programs: Collection[str]) -> Declar
         take(units[0].path, partial(read_units, units, beside, is_program))
     for file in forms.get("launchd", []):
         take(file.path, partial(read_launchd, file, partial(beside, file.path), is_program))
+    for file in forms.get("llama-swap", []):
+        take(file.path, partial(read_llamaswap, file, partial(beside, file.path), is_program))
+    for file in forms.get("presets", []):
+        take(file.path, partial(read_presets, file))
     for file in forms.get("script", []):
         take(file.path, partial(read_script, file, partial(beside, file.path), is_program))
     for file in forms.get("modelfile", []):

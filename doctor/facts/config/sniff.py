@@ -18,9 +18,15 @@ _CONFIG_NAME = re.compile(
 _UNIT = re.compile(r"^\[(?:Unit|Service|Container)\]\s*$", re.MULTILINE)
 _YAML = (  # both lines of a pair must be there
     (re.compile(r"^services:[ \t]*$", re.MULTILINE), re.compile(r"^[ \t]{1,40}(?:image|build|command):", re.MULTILINE)),
+    (re.compile(r"^models:[ \t]*$", re.MULTILINE), re.compile(r"^[ \t]{1,40}cmd:", re.MULTILINE)),
     (re.compile(r"^apiVersion: \S", re.MULTILINE), re.compile(r"^kind: \w", re.MULTILINE)),
 )
 _LAUNCHD = re.compile(r"<plist\b[^>]{0,80}>.{0,20000}?<key>(?:ProgramArguments|Program)</key>", re.DOTALL)
+_PRESET = re.compile(  # a section, and a key that only a program of llama.cpp has
+    r"^[ \t]*\[[^\]\n]+\][ \t]*$(?:\n.*){0,200}?"
+    r"\n[ \t]*(?:model|hf-repo|hf|m|c|ctx-size|n-gpu-layers|ngl|LLAMA_ARG_\w+)[ \t]*=",
+    re.MULTILINE,
+)
 _SCRIPT = re.compile(r"#!\s*/\S*(?:/env\s+)?\b(?:ba|da|z|k|a)?sh\b")
 _SCRIPT_NAME = re.compile(r"\.(?:sh|bash|zsh)$")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+|declare\s+-\w+\s+)?[A-Za-z_][A-Za-z0-9_]*=(?!=)\S?.*")
@@ -54,6 +60,8 @@ def classify(path: str, head: bytes) -> SourceKind:
         return "config"
     if "<plist" in text and _LAUNCHD.search(text):
         return "config"
+    if name.endswith(".ini") and _PRESET.search(text):
+        return "config"
     if _UNIT.search(text) or any(first.search(text) and second.search(text) for first, second in _YAML):
         return "config"
     if _ENV_NAME.search(name) and "\ufffd" not in text:
@@ -63,14 +71,14 @@ def classify(path: str, head: bytes) -> SourceKind:
     return "env" if _is_env(lines) else "log"
 
 
-Form = Literal["compose", "kubernetes", "unit", "launchd", "script", "modelfile", "env", ""]
+Form = Literal["compose", "kubernetes", "unit", "launchd", "presets", "llama-swap", "script", "modelfile", "env", ""]
 
 
 def form_of(path: str, text: str) -> Form:
     """The form of a configuration; empty for one that declares nothing that is read (a Dockerfile)."""
     name = path.replace("\\", "/")
     base = name.rsplit("/", 1)[-1]
-    services, manifest = _YAML
+    services, swap, manifest = _YAML
     if "<plist" in text[:_HEAD] and _LAUNCHD.search(text[:_HEAD]):
         return "launchd"
     if _UNIT_NAME.search(name) or _UNIT.search(text):
@@ -81,6 +89,10 @@ def form_of(path: str, text: str) -> Form:
         return "script"
     if manifest[0].search(text) and manifest[1].search(text):
         return "kubernetes"
+    if swap[0].search(text) and swap[1].search(text):
+        return "llama-swap"
+    if base.endswith(".ini"):
+        return "presets" if _PRESET.search(text) else ""
     if re.search(r"\.ya?ml$", base) or (services[0].search(text) and services[1].search(text)):
         return "compose" if services[0].search(text) or re.match(r"(?:docker-)?compose", base) else ""
     return "" if re.match(r"(?:Docker|Container)file\b", base) else "env"

@@ -65,7 +65,7 @@ class Workload:
         mounts: folders of the host and what they are called inside.
     """
 
-    kind: Literal["compose", "kubernetes", "systemd", "launchd", "script", "modelfile", "env"]
+    kind: Literal["compose", "kubernetes", "systemd", "launchd", "llama-swap", "presets", "script", "modelfile", "env"]
     name: str
     path: str
     line: int

@@ -42,7 +42,8 @@ def at(fact: Fact) -> str:
 
 def check_places(workload: Workload, declared: Declared) -> None:
     """What a place covers is what was read there, but for quotes and blanks; its line is where it begins."""
-    items = [(word.text, word.place) for word in workload.words]
+    keys = workload.kind == "presets"  # an .ini file has flags as keys, without dashes
+    items = [(word.text, word.place) for word in workload.words if not (keys and word.text.startswith("-"))]
     for text, place in [*items, *((variable.value, variable.place) for variable in workload.variables)]:
         if place is not None:
             file = declared.files[place.path].text
