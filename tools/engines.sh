@@ -44,7 +44,7 @@ fetch() {
   say "fetching llama-cpp-python $version"
   rm -rf "$root/src/part-$version" "$to"
   mkdir -p "$root/src/part-$version"
-  .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+  .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary llama-cpp-python \
     --dest "$root/src/part-$version" "llama-cpp-python==$version" >&2 9>&-
   tar -xzf "$root/src/part-$version/"*.tar.gz -C "$root/src"
   rm -rf "$root/src/part-$version"

@@ -129,8 +129,9 @@ class _Report:
         self.sums(finding)
         if len(finding.remedies) > 1:
             self.title("Or")
-            others = finding.remedies[1:] if self.verbose else finding.remedies[1:_FEW]
-            for number, remedy in enumerate(others, 2):
+            for number, remedy in enumerate(finding.remedies[1:], 2):
+                if number > _FEW and not self.verbose and remedy.confirmation is None:
+                    continue
                 helps = REMOVES.get(remedy.removes, remedy.removes)
                 self.say((f"{number}. ", "bold"), _as_choice(remedy.title), (f"  [{helps}]", "dim"), indent=2, hang=5)
                 self.remedy(remedy, indent=5, in_full=bool(self.verbose))
@@ -277,6 +278,9 @@ class _Report:
                 self.say("- ", finding.summary, (f"  [{place}]", "dim"), indent=2, hang=4)
                 if role != "symptom" and finding.remedies:
                     self.say(f"→ {finding.remedies[0].title}", indent=4, hang=6, style="green")
+                for remedy in finding.remedies:
+                    if remedy.confirmation is not None:
+                        self.trials(remedy.confirmation, 4)
             self.more(len(found), _FEW)
             self.gap()
 

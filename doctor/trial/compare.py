@@ -31,7 +31,7 @@ _ROLES = {"root_cause", "contributing"}
 _GRAVE = Severity.MAJOR.rank
 _WORDS = {
     "exited": "ended",
-    "killed": "was killed",
+    "killed": "crashed",
     "out_of_memory": "was killed for memory",
     "deadline": "ran past the deadline",
     "stalled": "gave no sign of life",
@@ -83,7 +83,7 @@ def _used(name: str) -> Callable[[Trial], float | None]:
 
 
 FIGURES = (
-    Figure("load time", "s", False, lambda trial: trial.ready, 0.02),
+    Figure("load time", "s", False, lambda trial: trial.ready if trial.serves else None, 0.02),
     Figure("time to first token", "s", False, lambda trial: _answers(trial, lambda answer: answer.first), 0.005),
     Figure("prompt", "tokens/s", True, lambda trial: _answers(trial, lambda answer: answer.prompt_rate)),
     Figure("generation", "tokens/s", True, lambda trial: _answers(trial, _long)),
@@ -193,11 +193,12 @@ class Judged:
             return "hung: no sign of life" + (f", waiting in {ending.waiting[0]}" if ending and ending.waiting else "")
         if ending is not None and not trial.stopped and (ending.why != "exited" or ending.status):
             how = ending.signal or f"status {ending.status}"
-            when = "before it was ready" if trial.ready is None else "while it worked"
-            return f"{_WORDS.get(ending.why, ending.why)} ({how}) {when}"
+            what = "was killed" if ending.why == "killed" and how == "SIGKILL" else _WORDS.get(ending.why, ending.why)
+            when = "" if not trial.serves else " before it was ready" if trial.ready is None else " while it worked"
+            return f"{what} ({how}){when}"
         if not trial.outcome.is_through:
             return trial.outcome.failure()
-        return "ready, workload through"
+        return "ready, workload through" if trial.serves else "ran to its end"
 
     def entry(self, which: Literal["before", "after"], rule_id: str | None = None) -> TrialEntry:
         finding = self.shown(rule_id)

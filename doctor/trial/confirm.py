@@ -15,7 +15,7 @@ from doctor.api import Examined, Request, examine_request
 from doctor.errors import UsageProblem
 from doctor.trial import workload as workloads
 from doctor.trial.compare import CLAIMS, LEAST_REPEATS, Claim, Effect, Judged, confirmation, not_reproduced
-from doctor.trial.effect import effect_of, rpc_effect
+from doctor.trial.effect import effect_of, effect_of_difference
 from doctor.trial.runners import Clocks, Trial, run_trial
 from doctor.trial.setup import Changed, Setup, change, of_command, of_deployment, read_setup
 from doctor.trial.workload import Workload
@@ -31,6 +31,7 @@ Ask = Callable[[str, str], bool]
 MOST_REPEATS = 10
 SPEED_REPEATS = 5
 GIVEN = "given"
+GIVEN_TITLE = "Start it as you have changed it"
 
 
 @dataclass(slots=True)
@@ -122,6 +123,8 @@ class _Confirming:
                 finding.remedies.append(remedy)
             if made.verdict == "confirmed" or stray:
                 break
+        if finding is not None:
+            finding.remedies.sort(key=_standing)
         made_document: Diagnosis = _without_folder(document, self.folder)
         return made_document
 
@@ -210,11 +213,11 @@ class _Confirming:
         """The changes to try, in their order."""
         wanted = self.wanted
         if wanted.fixed is not None:
-            title = "The change that was given"
-            entry = RemedyEntry(id=GIVEN, title=title, removes="cause", safety="display_only")
+            changed = _given(setup, wanted.fixed, deployment)
+            entry = RemedyEntry(id=GIVEN, title=GIVEN_TITLE, removes="cause", safety="display_only", diff=changed.diff)
             if wanted.remedy and finding is not None:
                 entry = _remedy(finding, wanted.remedy)
-            return [(entry, _given(setup, wanted.fixed, deployment))]
+            return [(entry, changed)]
         remedies = list(finding.remedies) if finding is not None else []
         if wanted.remedy is not None and finding is not None:
             remedies = [_remedy(finding, wanted.remedy)]
@@ -296,7 +299,7 @@ class _Confirming:
             after += self._more(changed.setup, work, "after", claim)
         options = deployment.options if deployment is not None else ()
         actions = remedy.actions if remedy.id != GIVEN and self.wanted.fixed is None else []
-        effect = effect_of(actions, before, after, options) if actions else (rpc_effect(after) or Effect("not_seen"))
+        effect = effect_of(actions, before, after, options) if actions else effect_of_difference(before, after)
         notes += [note for each in after for note in (each.trial.ending.troubles if each.trial.ending else ())]
         return confirmation(before, after, claim, effect, notes=list(dict.fromkeys(notes)), **more)
 
@@ -388,16 +391,15 @@ def look(trial: Trial, rule_folders: Sequence[str] = ()) -> Examined:
     """The diagnosis of what a trial wrote: as ``llmdoctor analyze`` would give it."""
     setup = trial.setup
     words = [f"{name}={value}" for name, value in setup.env.items() if value is not None]
+    # A program that hides what its engine prints is no llama-server, whose flags only stand for its arguments here.
+    named = bool(setup.words) and (setup.verbose or not setup.python)
     model = setup.model()
     request = Request(
-        paths=trial.paths() or [str(trial.log)],
-        command=shlex.join([*words, *setup.words]) if setup.words else None,
+        paths=trial.paths(),
+        command=shlex.join([*words, *setup.words]) if named else None,
         rule_folders=rule_folders,
         model=str(model) if model is not None and model.is_file() else None,
     )
-    if not Path(request.paths[0]).exists():
-        trial.log.parent.mkdir(parents=True, exist_ok=True)
-        trial.log.touch()
     try:
         return examine_request(request)
     except UsageProblem:  # a broken model file, or a command that only starts
@@ -412,6 +414,12 @@ def _spoken_of(document: Diagnosis, rule_id: str | None) -> Finding | None:
             if finding.role == role:
                 return finding
     return None
+
+
+def _standing(remedy: RemedyEntry) -> int:
+    """What was confirmed is the thing to do, what was refuted is not."""
+    verdict = remedy.confirmation.verdict if remedy.confirmation is not None else ""
+    return {"confirmed": 0, "refuted": 2}.get(verdict, 1)
 
 
 def _remedy(finding: Finding, name: str) -> RemedyEntry:

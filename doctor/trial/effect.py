@@ -32,10 +32,23 @@ def effect_of(
     ``missing`` when the engine printed that it uses something else than what was set, or the same as before; ``seen``
     when it printed the change; ``not_seen`` when it printed nothing of it.
     """
-    found: list[Effect] = []
-    for action in actions:
-        for setting, wanted in _settings(action, options):
-            found.append(_of_setting(setting, wanted, before, after))
+    wanted = [pair for action in actions for pair in _settings(action, options)]
+    return _seen(wanted, before, after)
+
+
+def effect_of_difference(before: Sequence[Judged], after: Sequence[Judged]) -> Effect:
+    """The same for a setup that was given: of the settings that it declares otherwise."""
+    old, new = _declared(before), _declared(after)
+    return _seen([(name, value) for name, value in new.items() if old.get(name) != value], before, after)
+
+
+def _declared(trials: Sequence[Judged]) -> dict[str, Any]:
+    entries = [entry for each in trials for entry in each.document.settings]
+    return {f"setting.{entry.name}": entry.declared for entry in entries if entry.declared is not None}
+
+
+def _seen(wanted: Iterable[tuple[str, Any]], before: Sequence[Judged], after: Sequence[Judged]) -> Effect:
+    found = [_of_setting(setting, value, before, after) for setting, value in wanted]
     return _together([*found, *(effect for effect in (rpc_effect(after),) if effect is not None)])
 
 
@@ -78,7 +91,7 @@ def _of_setting(setting: str, wanted: Any, before: Sequence[Judged], after: Sequ
             return Effect("seen", f"{short} = {_plain(new)}")
         if old is not None and _equal(new, old):
             return Effect("missing", f"the engine says {short} = {_plain(new)}, as before")
-        if name == setting and wanted is not None and old is None:
+        if name == setting and wanted is not None and old is None and not _more(new, wanted):
             return Effect("missing", f"the engine says {short} = {_plain(new)}, not {_plain(wanted)}")
         was = f", before {_plain(old)}" if old is not None else ""
         return Effect("seen", f"{short} = {_plain(new)}{was}")
@@ -98,6 +111,11 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return str(one).lower() in {str(other).lower(), {True: "on", False: "off"}.get(other, "")}
     return str(one).lower() == str(other).lower()
+
+
+def _more(new: Any, wanted: Any) -> bool:
+    """Whether a size was only rounded up, as contexts are."""
+    return all(isinstance(each, int) and not isinstance(each, bool) for each in (new, wanted)) and new >= wanted
 
 
 def _plain(value: Any) -> str:

@@ -17,9 +17,21 @@ from typing import TYPE_CHECKING, Any
 from doctor import __version__
 from doctor.errors import UsageProblem
 from doctor.trial import script_driver, workload
-from doctor.trial.compare import Claim, Effect, Judged, confirmation, not_reproduced
-from doctor.trial.confirm import GIVEN, Ask, Wanted, _Confirming, _no_finding, _spoken_of, _without_folder, look, no
-from doctor.trial.effect import effect_of, rpc_effect
+from doctor.trial.compare import Claim, Judged, confirmation, not_reproduced
+from doctor.trial.confirm import (
+    GIVEN,
+    GIVEN_TITLE,
+    Ask,
+    Wanted,
+    _Confirming,
+    _no_finding,
+    _spoken_of,
+    _standing,
+    _without_folder,
+    look,
+    no,
+)
+from doctor.trial.effect import effect_of, effect_of_difference
 from doctor.trial.launch import Ending, Usage
 from doctor.trial.runners import ENGINE_LOG, Trial, write_beside
 from doctor.trial.runners.command import serves_at
@@ -171,9 +183,10 @@ def judge_results(path: str, wanted: Wanted) -> Diagnosis:
         options = deployment.options if deployment is not None else ()
         actions = remedy.actions if remedy.id != GIVEN else []
         after = sides["after"]
-        effect = effect_of(actions, sides["before"], after, options) if after else Effect("not_seen")
-        if not actions and after:
-            effect = rpc_effect(after) or effect
+        if actions:
+            effect = effect_of(actions, sides["before"], after, options)
+        else:
+            effect = effect_of_difference(sides["before"], after)
         told = "\n".join(dict.fromkeys(
             [f"- {sides['before'][0].trial.setup.text}", *(f"+ {each.trial.setup.text}" for each in after[:1])]
         ))  # fmt: skip
@@ -186,6 +199,7 @@ def judge_results(path: str, wanted: Wanted) -> Diagnosis:
         finding = finding or _no_finding(document, sides["before"][0])
         if remedy not in finding.remedies:
             finding.remedies.append(remedy)
+        finding.remedies.sort(key=_standing)
         made_document: Diagnosis = _without_folder(document, folder)
         return made_document
 
@@ -193,7 +207,7 @@ def judge_results(path: str, wanted: Wanted) -> Diagnosis:
 def _remedy_of(finding: Finding | None, made: Mapping[str, Any], path: str) -> RemedyEntry:
     name = _text(made["remedy"], path, "plan.remedy") if made.get("remedy") is not None else None
     known = next((each for each in finding.remedies if each.id == name), None) if finding is not None else None
-    title = _text(made["manual"], path, "plan.manual") if made.get("manual") else "The change that was given"
+    title = _text(made["manual"], path, "plan.manual") if made.get("manual") else GIVEN_TITLE
     return known or RemedyEntry(id=GIVEN, title=title, removes="cause", safety="display_only")
 
 
@@ -233,7 +247,9 @@ def _trial(entry: Any, folder: Path, work: Workload, path: str, at: str) -> tupl
         raise UsageProblem("must be before or after", subject=f"{path}: {at}.which")
     setup, _more = setup_of(data.get("setup"), f"{path}: {at}.setup")
     folder.mkdir(parents=True, exist_ok=True)
-    trial = Trial(replace(setup, folder=None), work, folder)
+    address = serves_at(setup)
+    told_at = f"{address[0]}:{address[1]}" if address else ""
+    trial = Trial(replace(setup, folder=None), work, folder, address=told_at)
     trial.ready = _number(data.get("ready"), path, f"{at}.ready")
     trial.hung, trial.stopped = data.get("hung") is True, data.get("stopped") is True
     trial.not_run = _text(data["not_run"], path, f"{at}.not_run") if data.get("not_run") else ""

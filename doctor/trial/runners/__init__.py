@@ -65,6 +65,11 @@ class Trial:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def serves(self) -> bool:
+        """Whether requests are put to it; another program works by itself until it ends."""
+        return bool(self.address) or self.setup.python
+
+    @property
     def log(self) -> Path:
         return self.folder / ENGINE_LOG
 
@@ -74,8 +79,11 @@ class Trial:
         return self.ready is not None and not self.hung and self.outcome.is_through
 
     def paths(self) -> list[str]:
-        """The files of the case that hold something."""
-        return [str(path) for path in sorted(self.folder.glob("*.*")) if path.is_file() and path.stat().st_size]
+        """The files of the case: the engine's log, even an empty one, and what lies beside it and holds something."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log.touch()
+        beside = [path for path in sorted(self.folder.glob("*.*")) if path.is_file() and path.stat().st_size]
+        return [str(self.log), *(str(path) for path in beside if path != self.log)]
 
 
 class Session(Protocol):

@@ -43,6 +43,12 @@ def large(shelf: Path) -> Path:
     return models.write(shelf / "large.gguf", layers=6, width=1024, words=32000)
 
 
+@pytest.fixture(scope="session")
+def small_quantisation(shelf: Path) -> Path:
+    """The large one at half its size."""
+    return models.write(shelf / "small.gguf", layers=6, width=1024, words=32000, kind="Q8_0")
+
+
 @pytest.fixture
 def port() -> int:
     """A port that nothing listens on."""
