@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from doctor.remedy.deployment import Deployment
     from doctor.scan.runs import Run
     from doctor.settings import Choice
+    from doctor.suppress import Suppression
 
 
 @dataclass(slots=True)
@@ -118,7 +119,8 @@ def analyze_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosi
 def examine_request(request: Request, stdin: BinaryIO | None = None) -> Examined:
     """`analyze_request`, with what a remedy would change beside the document: `confirm` tries it."""
     ended = parse_exit(request.exit)
-    book, mistakes = load_rules(request.rule_folders)
+    book, mistakes = load_rules(request.rule_folders, request.choice)
+    accepted = _accepted(request.baseline)
     intake = take_in(
         request.paths,
         book,
@@ -136,7 +138,15 @@ def examine_request(request: Request, stdin: BinaryIO | None = None) -> Examined
         model=request.model,
     )
     intake.problems[:0] = mistakes
-    return examine(intake, book, request.run)
+    return examine(intake, book, request.run, accepted)
+
+
+def _accepted(baseline: str | None) -> list[Suppression]:
+    if baseline is None:
+        return []
+    from doctor.suppress import read_baseline
+
+    return read_baseline(baseline)
 
 
 def _period(since: str | None, until: str | None) -> Period | None:
@@ -147,32 +157,36 @@ def _period(since: str | None, until: str | None) -> Period | None:
     return parse_period(since, until)
 
 
-def load_rules(rule_folders: Sequence[str] = ()) -> tuple[RuleBook, list[Problem]]:
-    """The shipped rules and those of named folders, and the shipped files that had to be left out.
+def load_rules(rule_folders: Sequence[str] = (), choice: Choice | None = None) -> tuple[RuleBook, list[Problem]]:
+    """The shipped rules, those of named folders and packs, and the shipped files that had to be left out.
+
+    Args:
+        rule_folders: folders of rule files, and names of installed packs.
+        choice: which of all these rules count, and how much.
 
     Raises:
-        UsageProblem: a named folder does not exist or holds a broken rule.
+        UsageProblem: a named folder or pack does not exist or holds a broken rule; the choice names no rule.
     """
-    folders = [Path(folder) for folder in rule_folders]
-    if folders:
-        from doctor.rulebook.load import rule_files
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageProblem("no such rule folder", subject=str(folder), hint="--rules names a folder of rule files")
-        if next(rule_files(folder), None) is None:
-            hint = "a rule is a file RULE-ID.yaml; `llmdoctor rules new` begins one"
-            raise UsageProblem("no rule file in the folder", subject=str(folder), hint=hint)
+    folders: list[Path] = []
+    if rule_folders:
+        from doctor.rulebook.packs import named_folders
+
+        folders = named_folders(rule_folders)
     book = load_book(folders)
-    named = [mistake for mistake in book.mistakes if any(mistake.startswith(f"{folder}/") for folder in folders)]
-    if named:
-        raise UsageProblem(
-            named[0], hint=f"{len(named)} mistake(s); `llmdoctor rules lint --rules FOLDER` lists them all"
-        )
     problems = []
+    if folders:
+        from doctor.rulebook.packs import lint_problems, refuse_broken
+
+        refuse_broken(book, folders)
+        problems += lint_problems(book, folders)
     for mistake in book.mistakes:
         subject, _, message = mistake.partition(": ")
         hint = "this rule file is left out; the others are used"
         problems.append(Problem(stage="rules", subject=subject, message=message, hint=hint))
+    if choice:
+        from doctor.settings.choose import choose
+
+        choose(book, choice)
     return book, problems
 
 
@@ -222,7 +236,7 @@ def conclude(intake: Intake, book: RuleBook, which: str = "last") -> Diagnosis:
     return examine(intake, book, which).document
 
 
-def examine(intake: Intake, book: RuleBook, which: str = "last") -> Examined:
+def examine(intake: Intake, book: RuleBook, which: str = "last", accepted: Sequence[Suppression] = ()) -> Examined:
     """`conclude`, with the deployments that its remedies are about.
 
     Raises:
@@ -287,6 +301,10 @@ def examine(intake: Intake, book: RuleBook, which: str = "last") -> Examined:
         from doctor.read.lines import restore
 
         restore(document, intake.lines)
+    if accepted or intake.config:
+        from doctor.suppress import suppress
+
+        suppress(document, intake.config, accepted, known=book.rules)
     redactor = Redactor()
     for file in intake.config:
         redactor.learn(file.text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from doctor.planning.target import EXAMPLES, Device, Target, read_target
+from doctor.planning.target import EXAMPLES, Device, Target, keeping, read_target
 from doctor.units import parse_size
 from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Record
 
@@ -36,16 +36,16 @@ class Machine:
     records: Sequence[Record] = field(default_factory=tuple)
 
 
-def machines(named: Sequence[str]) -> list[Machine]:
-    """Each target in the order given.
+def machines(named: Sequence[str], reserve: int = 0) -> list[Machine]:
+    """Each target in the order given, with so many bytes of every device to be left free at the least.
 
     Raises:
         UsageProblem: no such target, or one that can't be used.
     """
-    return [_machine(text) for text in named]
+    return [_machine(text, reserve) for text in named]
 
 
-def _machine(text: str) -> Machine:
+def _machine(text: str, reserve: int) -> Machine:
     if text == THIS and not Path(text).exists():
         from doctor.planning.probed import from_probe
         from doctor.probe.read import fill
@@ -56,6 +56,7 @@ def _machine(text: str) -> Machine:
     else:
         target = read_target(text)
         data = _data(text)
+    target = keeping(target, reserve)
     origin = Origin(f"--target {text}", None, Layer.FILE)
     values = _told(data)
     values |= {

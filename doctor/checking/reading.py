@@ -28,12 +28,14 @@ class Deployments:
         command: what the user typed.
         loose: environment files that no deployment names: they are of all.
         model: the one model that lies among the files.
+        texts: all files that were read.
     """
 
     declared: Declared = field(default_factory=Declared)
     command: Command | None = None
     loose: list[EnvFile] = field(default_factory=list)
     model: str | None = None
+    texts: list[Text] = field(default_factory=list)
     entries: list[SourceEntry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -64,8 +66,8 @@ def read(
     for subject, message, hint in collection.problems:
         found.trouble(subject, message, hint)
     found.model = single_model([path for path, _size in collection.model_files])
-    texts = [text for source in collection.sources if (text := _text(source, found)) is not None]
-    found.declared = read_deployments(texts, programs)
+    found.texts = [text for source in collection.sources if (text := _text(source, found)) is not None]
+    found.declared = read_deployments(found.texts, programs)
     for file in found.declared.loose:
         env = read_env(file.text, file.path)
         found.loose.append(env)

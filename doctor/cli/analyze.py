@@ -7,10 +7,8 @@ from typing import Any
 
 import click
 
+from doctor.cli.options import Policy, policy_options
 from doctor.cli.report import format_options, hand_over
-from doctor.vocabulary.terms import Severity
-
-_FINDINGS = {"root_cause", "contributing", "risk"}
 
 
 @click.command("analyze")
@@ -31,16 +29,8 @@ _FINDINGS = {"root_cause", "contributing", "risk"}
 @click.option("--kube", "pods", multiple=True, metavar="POD", help="Read a pod's log.")
 @click.option("-n", "--namespace", metavar="NS", help="The namespace of --kube.")
 @click.option("--previous", is_flag=True, help="With --kube: the life before the last restart.")
-@click.option("--rules", "rule_folders", multiple=True, metavar="FOLDER", help="Further rules.")
 @format_options
-@click.option(
-    "--fail-on",
-    type=click.Choice([severity.value for severity in Severity]),
-    default="major",
-    show_default=True,
-    help="Exit with 1 when there is a finding this grave.",
-)
-@click.option("--strict", is_flag=True, help="Exit with 3 when a rule this grave could not be judged.")
+@policy_options
 @click.option("-v", "--verbose", count=True, help="All remedies, references, facts; twice: everything.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Threads for scanning; all cores by default.")
 def command(
@@ -59,11 +49,9 @@ def command(
     pods: tuple[str, ...],
     namespace: str | None,
     previous: bool,
-    rule_folders: tuple[str, ...],
+    policy: Policy,
     format_: str | None,
     output: str | None,
-    fail_on: str,
-    strict: bool,
     verbose: int,
     jobs: int | None,
 ) -> int:
@@ -94,7 +82,9 @@ def command(
             services=services,
             since=since,
             until=until,
-            rule_folders=rule_folders,
+            rule_folders=policy.rules,
+            choice=policy.file.choice,
+            baseline=policy.baseline,
             workers=jobs,
             progress=progress,
         ),
@@ -102,8 +92,9 @@ def command(
     )
     if progress is not None:
         progress.close()
+    document = policy.finish(document)
     hand_over(document, format_, output, verbose=verbose)
-    return exit_status(document, fail_on, strict)
+    return policy.exit_status(document)
 
 
 def _services(
@@ -120,15 +111,6 @@ def _services(
         *(Service("docker", name) for name in containers),
         *(Service("kube", name, namespace, previous) for name in pods),
     ]
-
-
-def exit_status(document: Any, fail_on: str, strict: bool) -> int:
-    """0 nothing at or above ``fail_on``, 1 a finding, 3 (with ``strict``) a rule that could not be judged."""
-    limit = Severity(fail_on).rank
-    grave = [f for f in document.findings if f.role in _FINDINGS and f.severity.rank >= limit]
-    if grave:
-        return 1
-    return 3 if strict and document.could_not_judge else 0
 
 
 class _Progress:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from doctor.cli.analyze import exit_status
+from doctor.cli.options import Policy, policy_options
 from doctor.cli.report import format_options, hand_over
-from doctor.vocabulary.terms import Severity
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from doctor.vocabulary.document import Diagnosis
 
 
 @click.command("check")
@@ -22,27 +28,25 @@ from doctor.vocabulary.terms import Severity
     metavar="HOST",
     help="The machine: a probe, a YAML file, an example's name (plan --list-targets), or `this`.",
 )
-@click.option("--rules", "rule_folders", multiple=True, metavar="FOLDER", help="Further rules.")
 @format_options
+@policy_options
+@click.option("--write-baseline", metavar="FILE", help="Accept what is found: write it down there, with --reason.")
+@click.option("--reason", metavar="TEXT", help="Why what --write-baseline writes down is accepted.")
 @click.option(
-    "--fail-on",
-    type=click.Choice([severity.value for severity in Severity]),
-    default="major",
-    show_default=True,
-    help="Exit with 1 when there is a risk this grave.",
+    "--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="The last day on which it is: 2027-01-31."
 )
-@click.option("--strict", is_flag=True, help="Exit with 3 when a rule this grave could not be judged.")
 @click.option("-v", "--verbose", count=True, help="All remedies, references, settings.")
 def command(
     deployments: tuple[str, ...],
     engine_command: str | None,
     model: str | None,
     targets: tuple[str, ...],
-    rule_folders: tuple[str, ...],
+    policy: Policy,
     format_: str | None,
     output: str | None,
-    fail_on: str,
-    strict: bool,
+    write_baseline: str | None,
+    reason: str | None,
+    until: datetime | None,
     verbose: int,
 ) -> int:
     """Say what will go wrong with a deployment, before it runs.
@@ -54,12 +58,48 @@ def command(
     llmdoctor check docker-compose.yml --model model.gguf --target host.yaml
     helm template chart | llmdoctor check - --target 8x-h100
     llmdoctor check --command "llama-server -m m.gguf -ngl 99 -c 65536" --target this
+    llmdoctor check deploy/ --target host.yaml -o llmdoctor.sarif
+    llmdoctor check deploy/ --write-baseline llmdoctor-baseline.toml --reason "until the new cards" --until 2027-01-31
     """
+    if (reason is not None or until is not None) and write_baseline is None:
+        raise click.UsageError("--reason and --until go with --write-baseline.")
+    if write_baseline is not None and not (reason or "").strip():
+        raise click.UsageError("--write-baseline needs --reason: why is what is found accepted?")
     from doctor.checking import Request, check_request
 
+    baseline = policy.baseline
+    if write_baseline is not None:
+        baseline = write_baseline if Path(write_baseline).exists() else None
     document = check_request(
-        Request(paths=deployments, command=engine_command, model=model, targets=targets, rule_folders=rule_folders),
+        Request(
+            paths=deployments,
+            command=engine_command,
+            model=model,
+            targets=targets,
+            rule_folders=policy.rules,
+            choice=policy.file.choice,
+            baseline=baseline,
+            reserve=policy.file.reserve,
+        ),
         stdin=sys.stdin.buffer if "-" in deployments else None,
     )
+    if write_baseline is not None:
+        return _accept(document, write_baseline, baseline, reason or "", until)
+    document = policy.finish(document)
     hand_over(document, format_, output, verbose=verbose)
-    return exit_status(document, fail_on, strict)
+    return policy.exit_status(document)
+
+
+def _accept(document: Diagnosis, path: str, before: str | None, reason: str, until: datetime | None) -> int:
+    """Writes the findings down beside those of the file that still hold."""
+    from doctor.settings import baseline
+    from doctor.suppress import to_accept
+
+    over = {problem.subject for problem in document.problems if problem.stage == "suppress"}
+    old = baseline.read(Path(before)) if before is not None else []
+    kept = [entry for entry, line in old if f"{before}:{line}" not in over]
+    found = to_accept(document)
+    baseline.write(Path(path), found, reason, until.date() if until else None, kept)
+    dropped = f", {len(old) - len(kept)} taken out" if len(old) > len(kept) else ""
+    click.echo(f"{path}: {len(found)} added, {len(kept)} kept{dropped}", err=True)
+    return 0

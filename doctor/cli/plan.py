@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from doctor.cli.options import config_options
 from doctor.errors import UsageProblem
 from doctor.report.formats import deliver
 
 if TYPE_CHECKING:
     from doctor.planning.document import PlanDocument
+    from doctor.settings.file import Loaded
 
 _SUFFIXES = {".html": "html", ".htm": "html", ".json": "json"}
 _EXIT = {"fits": 0, "does_not_fit": 1, "unknown": 3}
@@ -27,6 +29,7 @@ _EXIT = {"fits": 0, "does_not_fit": 1, "unknown": 3}
 @click.option("--format", "format_", type=click.Choice(["text", "json", "html"]), help="text unless FILE says another.")
 @click.option("-o", "--output", metavar="FILE", help="Write there: .html a page with pictures, .json the document.")
 @click.option("--schema", "print_schema", is_flag=True, help="Print the JSON Schema of the document.")
+@config_options
 def command(
     model: str | None,
     engine_command: str | None,
@@ -35,6 +38,7 @@ def command(
     format_: str | None,
     output: str | None,
     print_schema: bool,
+    file: Loaded,
 ) -> int:
     """Say what a model takes on a machine, whether it fits, and which settings would.
 
@@ -63,7 +67,7 @@ def command(
         return 0
     from doctor.planning.request import plan_request
 
-    document = plan_request(model, command=engine_command, target=target)
+    document = plan_request(model, command=engine_command, target=target, reserve=file.reserve)
     kind = format_ or _SUFFIXES.get(Path(output or "").suffix.lower(), "text")
     if kind == "html" and output is None and sys.stdout.isatty():
         raise UsageProblem("a web page is not for a terminal", hint="-o plan.html writes it to a file")

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from doctor.errors import UsageProblem
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 
 @click.group("rules")
 def command() -> None:
-    """List, test, lint and extend the rule book."""
+    """List, test, lint and extend the rule book.
+
+    \b
+    llmdoctor rules list --family memory
+    llmdoctor rules new --from server.log:812          begin a rule from a line of a log
+    llmdoctor rules lint --rules our-rules/            rules of your own: a folder, or an installed pack by its name
+    llmdoctor rules test our-rule --rules our-rules/
+    """
 
 
-_folders = click.option("--rules", "folders", multiple=True, metavar="FOLDER", help="Further rules.")
+def _folders(command: _Command) -> _Command:
+    """``--rules``: further rules by folder or pack; the command gets their folders."""
+
+    @functools.wraps(command)
+    def with_folders(*args: Any, folders: tuple[str, ...], **given: Any) -> Any:
+        from doctor.rulebook.packs import named_folders
+
+        return command(*args, folders=named_folders(folders), **given)
+
+    option = click.option(
+        "--rules", "folders", multiple=True, metavar="FOLDER|NAME", help="Further rules: a folder or a pack."
+    )
+    return option(with_folders)  # type: ignore[return-value]
 
 
 @command.command("list")
@@ -25,11 +48,11 @@ _folders = click.option("--rules", "folders", multiple=True, metavar="FOLDER", h
 @click.option("--engine", help="Only rules that apply to this engine.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
 @_folders
-def list_rules(family: str | None, engine: str | None, format_: str, folders: tuple[str, ...]) -> int:
+def list_rules(family: str | None, engine: str | None, format_: str, folders: list[Path]) -> int:
     """All rules with kind, family, severity and title."""
     from doctor.rulebook.book import load_book
 
-    book = load_book([Path(folder) for folder in folders])
+    book = load_book(folders)
     rules = [
         rule
         for rule in sorted(book.rules.values(), key=lambda rule: (rule.family, rule.id))
@@ -48,12 +71,12 @@ def list_rules(family: str | None, engine: str | None, format_: str, folders: tu
 @command.command("test")
 @click.argument("ids", nargs=-1)
 @_folders
-def test_rules(ids: tuple[str, ...], folders: tuple[str, ...]) -> int:
+def test_rules(ids: tuple[str, ...], folders: list[Path]) -> int:
     """Run the examples of all rules (or of those named) through the real scanner and matcher."""
     from doctor.rulebook.book import load_book
     from doctor.rulebook.examples import try_examples
 
-    book = load_book([Path(folder) for folder in folders])
+    book = load_book(folders)
     unknown = [name for name in ids if name not in book.rules]
     if unknown:
         raise UsageProblem("no such rule", subject=unknown[0], hint="`llmdoctor rules list` shows the rules")
@@ -69,11 +92,11 @@ def test_rules(ids: tuple[str, ...], folders: tuple[str, ...]) -> int:
 
 @command.command("lint")
 @_folders
-def lint_rules(folders: tuple[str, ...]) -> int:
+def lint_rules(folders: list[Path]) -> int:
     """Check rule and dialect files: schema, expressions, fact names, patterns, examples, references."""
     from doctor.rulebook.lint import lint
 
-    mistakes = lint([Path(folder) for folder in folders])
+    mistakes = lint(folders)
     for mistake in mistakes:
         click.echo(str(mistake))
     click.echo(f"{len(mistakes)} mistake(s)" if mistakes else "the rule book is clean")
@@ -155,14 +178,14 @@ def _line_of(source: str) -> str:
 @command.command("docs")
 @click.option("-o", "--output", "folder", default="rule-pages", show_default=True, metavar="FOLDER")
 @_folders
-def docs(folder: str, folders: tuple[str, ...]) -> int:
+def docs(folder: str, folders: list[Path]) -> int:
     """Write a page for each rule (Markdown): what it looks like, why, how to fix and provoke it, how we know."""
     from doctor.report.rule_pages import index_page, rule_page
     from doctor.rulebook.book import load_book
     from doctor.rulebook.examples import shown
     from doctor.scan.database import Database
 
-    book = load_book([Path(each) for each in folders])
+    book = load_book(folders)
     database = Database(book.patterns())
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -177,12 +200,12 @@ def docs(folder: str, folders: tuple[str, ...]) -> int:
 @command.command("verified")
 @click.option("--engine", help="Only rules that apply to this engine.")
 @_folders
-def verified(engine: str | None, folders: tuple[str, ...]) -> int:
+def verified(engine: str | None, folders: list[Path]) -> int:
     """With which engine versions each rule was verified, and how it is known: where the book grows old."""
     from doctor.report.cards import print_verified
     from doctor.rulebook.book import load_book
 
-    book = load_book([Path(folder) for folder in folders])
+    book = load_book(folders)
     print_verified([rule.card for rule in book.rules.values() if _is_of(rule.card, engine)])
     return 0
 
@@ -194,7 +217,7 @@ def _is_of(card: dict[str, Any], engine: str | None) -> bool:
 @command.command("coverage")
 @click.argument("cases", metavar="CASES.yaml")
 @_folders
-def coverage(cases: str, folders: tuple[str, ...]) -> int:
+def coverage(cases: str, folders: list[Path]) -> int:
     """Which known cases (a list of `source: owner/name#number` with `family`) are answered by which rule.
 
     A rule answers a case that it cites; one of another family that cites it is named as such.
@@ -203,7 +226,7 @@ def coverage(cases: str, folders: tuple[str, ...]) -> int:
     from doctor.rulebook.book import load_book
     from doctor.rulebook.coverage import cover, read_cases
 
-    book = load_book([Path(folder) for folder in folders])
+    book = load_book(folders)
     print_coverage(cover(read_cases(Path(cases)), book))
     return 0
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from doctor.redact import Redactor
@@ -27,6 +28,7 @@ _PRIVATE = re.compile(
     """,
     re.X | re.I,
 )
+_CLOSED = re.compile(r"Literal|Role|Confidence|Verdict")  # types of fields that hold one of a few words
 _OURS = {"user", "root", "shared", "runner"}
 
 
@@ -65,6 +67,33 @@ class Mask:
         if isinstance(value, dict):
             return {key: self.data(item) for key, item in value.items()}
         return value
+
+
+def without(document: Diagnosis, *, names: bool, words: Sequence[str]) -> Diagnosis:
+    """The document without these words (in any case of letters), and on request without names and addresses."""
+    masked = anonymous(document) if names else document
+    wanted = sorted({word.strip() for word in words} - {""}, key=len, reverse=True)
+    if not wanted:
+        return masked
+    tokens = {word.lower(): f"<word-{number}>" for number, word in enumerate(sorted(set(map(str.lower, wanted))), 1)}
+    pattern = re.compile("|".join(map(re.escape, wanted)), re.I)
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, str):
+            found = pattern.sub(lambda word: tokens[word[0].lower()], value)
+            return found if type(value) is str else value
+        if isinstance(value, list):
+            return [replaced(item) for item in value]
+        if isinstance(value, dict):
+            return {replaced(key): replaced(item) for key, item in value.items()}
+        if is_dataclass(value):
+            for part in fields(value):
+                if not _CLOSED.search(str(part.type)) and part.name not in {"schema", "llmdoctor"}:
+                    setattr(value, part.name, replaced(getattr(value, part.name)))
+        return value
+
+    made: Diagnosis = replaced(masked)
+    return made
 
 
 def anonymous(document: Diagnosis) -> Diagnosis:

@@ -73,6 +73,14 @@ def render_summary(document: Diagnosis) -> str:
         parts.append("\n".join(_row(finding) for finding in rest[:_MOST_FINDINGS]))
     if len(rest) > _MOST_FINDINGS:
         parts.append(f"and {len(rest) - _MOST_FINDINGS} more")
+    if document.suppressed:
+        parts.append(f"### {outline.count(len(document.suppressed), 'finding')} suppressed")
+        parts.append(
+            "\n".join(
+                bullet(f"{entry.finding.summary or entry.finding.title} — {outline.accepted(entry)}")
+                for entry in document.suppressed[:_MOST_FINDINGS]
+            )
+        )
     if document.could_not_judge:
         parts.append("### Could not judge")
         parts.append(

@@ -123,6 +123,7 @@ def render_html(document: Diagnosis) -> str:
         is_large=len(document.runs) > 8 or len(document.findings) > 12 or len({run.node for run in document.runs}) > 1,
         confirmations=_confirmations(findings),
         problems=_problems(document),
+        suppressed=document.suppressed,
         style=Verbatim(style),
         script=Verbatim(script),
         policy=policy(style, script),
@@ -181,6 +182,7 @@ def environment() -> ImmutableSandboxedEnvironment:
         trial_rows=trials.rows,
         trial_effect=trials.effect,
         lines=_diff_lines,
+        accepted=outline.accepted,
     )
     made.globals.update(removes=outline.REMOVES)
     made.tests["web"] = lambda url: str(url).startswith(("https://", "http://"))

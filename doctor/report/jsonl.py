@@ -16,6 +16,7 @@ RECORDS = {
     "settings": "setting",
     "memory": "memory",
     "findings": "finding",
+    "suppressed": "suppressed",
     "history": "history",
     "could_not_judge": "not_judged",
     "unexplained": "unexplained",

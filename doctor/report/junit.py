@@ -27,6 +27,13 @@ def render_junit(document: Diagnosis) -> str:
             ET.SubElement(case, "failure", type=finding.severity.value, message=message).text = _details(finding)
         else:
             ET.SubElement(case, "system-out").text = f"{finding.role}: {_details(finding)}"
+    for accepted in document.suppressed:
+        name = accepted.finding.rule_id
+        numbers[name] += 1
+        counts["skipped"] += 1
+        case = _case(suite, name if numbers[name] == 1 else f"{name} ({numbers[name]})", accepted.finding.family)
+        ET.SubElement(case, "skipped", message=_clean(f"suppressed {outline.accepted(accepted)}"))
+    held |= set(numbers)
     missing: dict[str, list[str]] = {}
     for entry in document.could_not_judge:
         for rule in entry.rules:

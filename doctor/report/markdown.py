@@ -84,6 +84,9 @@ def render_issue(document: Diagnosis) -> str:
         parts += ["### Memory", fence("\n".join(memory))]
     for finding in mains:
         parts += _suspected(finding)
+    if document.suppressed:
+        told = [f"{entry.finding.rule_id}: {outline.accepted(entry)}" for entry in document.suppressed]
+        parts += ["### Known and accepted", "\n".join(map(bullet, told[:_MOST_EVIDENCE]))]
     if document.unexplained and document.verdict != "healthy":
         lines = [
             f"{group.count} x {group.path}:{group.line}: {group.text[:_MOST_LINE]}" for group in document.unexplained

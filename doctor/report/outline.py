@@ -14,7 +14,7 @@ from typing import Literal
 
 from doctor.report.page import clean
 from doctor.units import format_size
-from doctor.vocabulary.document import Diagnosis, Finding, MemoryEntry, RemedyEntry, RunEntry
+from doctor.vocabulary.document import Diagnosis, Finding, MemoryEntry, RemedyEntry, RunEntry, Suppressed
 from doctor.vocabulary.terms import Outcome, Severity
 
 MAIN_ROLES = ("root_cause", "risk")
@@ -163,12 +163,23 @@ def fingerprints(document: Diagnosis) -> dict[str, str]:
     engines = {run.id: run.engine.name or "" for run in document.runs}
     seen: Counter[str] = Counter()
     found = {}
-    for finding in document.findings:
+    for finding in in_order(document):
         engine = next((engines[run] for run in finding.runs if run in engines), "")
         key = f"llmdoctor/1|{finding.rule_id}|{engine}"
         seen[key] += 1
         found[finding.id] = hashlib.sha256(f"{key}|{seen[key]}".encode("utf-8", "replace")).hexdigest()[:32]
     return found
+
+
+def in_order(document: Diagnosis) -> list[Finding]:
+    """Findings with those that are suppressed in their places, so that none of them counts otherwise for it."""
+    every = [*document.findings, *(entry.finding for entry in document.suppressed)]
+    return sorted(every, key=_number) if document.suppressed else every
+
+
+def _number(finding: Finding) -> int:
+    digits = finding.id.removeprefix("f")
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 9 else 0
 
 
 def is_grave(finding: Finding) -> bool:
@@ -195,6 +206,12 @@ def memory_line(entry: MemoryEntry) -> str:
     if entry.free is not None:
         text += f" of {format_size(entry.free)} free"
     return f"{text}, {format_size(entry.missing)} short" if entry.missing else text
+
+
+def accepted(entry: Suppressed) -> str:
+    """``until 2027-01-31: the new cards come in January [llmdoctor-baseline.toml:5]``."""
+    until = f"until {entry.until}: " if entry.until else ""
+    return f"{until}{entry.reason} [{entry.path}:{entry.line}]"
 
 
 def joined(texts: Iterable[str]) -> str:

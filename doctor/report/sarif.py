@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from doctor.report import outline
-from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, Problem
+from doctor.report.changes import Replacement, changes
+from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, Problem, RemedyEntry, Suppressed
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _MOST_STEPS = 50
@@ -21,8 +22,10 @@ _PRECISION = {"high": "high", "medium": "medium", "low": "low"}
 
 def render_sarif(document: Diagnosis) -> str:
     """The findings as a SARIF log of one run."""
-    rules = list(dict.fromkeys(finding.rule_id for finding in document.findings))
-    first = {finding.rule_id: finding for finding in reversed(document.findings)}
+    every = outline.in_order(document)
+    rules = list(dict.fromkeys(finding.rule_id for finding in every))
+    first = {finding.rule_id: finding for finding in reversed(every)}
+    accepted = {id(entry.finding): entry for entry in document.suppressed}
     prints = outline.fingerprints(document)
     elsewhere = outline.first_place(document)
     run = {
@@ -44,7 +47,8 @@ def render_sarif(document: Diagnosis) -> str:
         "artifacts": [{"location": _artifact(source.path)} for source in document.sources],
         "results": [
             _result(finding, rules.index(finding.rule_id), prints[finding.id], elsewhere)
-            for finding in document.findings
+            | (_suppressions(accepted.get(id(finding))) if accepted else {})
+            for finding in every
         ],
         "properties": {"verdict": document.verdict, "summary": outline.shown(document.summary)},
     }
@@ -111,7 +115,40 @@ def _result(finding: Finding, rule: int, fingerprint: str, elsewhere: outline.Pl
         ]
         flow = [{"location": {**_of_line(line), "message": _message(line.text)}} for line in steps]
         result["codeFlows"] = [{"threadFlows": [{"locations": flow}]}]
-    return result
+    fixes = [fix for remedy in finding.remedies if (fix := _fix(remedy)) is not None]
+    return result | ({"fixes": fixes} if fixes else {})
+
+
+def _suppressions(entry: Suppressed | None) -> dict[str, Any]:
+    """All results of a run say it, or none; an empty list says that it is not suppressed (section 3.27.23)."""
+    if entry is None:
+        return {"suppressions": []}
+    kind = "inSource" if entry.by == "inline" else "external"
+    given: dict[str, Any] = {"kind": kind, "status": "accepted", "justification": outline.shown(entry.reason)}
+    given["location"] = _location(entry.path, entry.line)
+    return {"suppressions": [given | ({"properties": {"until": entry.until}} if entry.until else {})]}
+
+
+def _fix(remedy: RemedyEntry) -> dict[str, Any] | None:
+    """The remedy's diff as replacements of whole lines; None where a secret in it would be written over."""
+    diff = remedy.diff or ""
+    if "<secret-" in diff or outline.shown(diff) != diff:
+        return None
+    changed = [
+        {"artifactLocation": _artifact(change.path), "replacements": [_replaced(each) for each in change.replacements]}
+        for change in changes(diff)
+    ]
+    return {"description": _message(remedy.title), "artifactChanges": changed} if changed else None
+
+
+def _replaced(change: Replacement) -> dict[str, Any]:
+    """Up to the start of the line behind it; of the last line without a line end, up to that line's own end."""
+    region = {"startLine": max(change.start, 1), "startColumn": 1}
+    if change.ends_file and change.count:
+        region |= {"endLine": max(change.start + change.count - 1, 1)}
+    else:
+        region |= {"endLine": max(change.start + change.count, 1), "endColumn": 1}
+    return {"deletedRegion": region} | ({"insertedContent": {"text": change.text}} if change.text else {})
 
 
 def _of_line(line: EvidenceLine) -> dict[str, Any]:

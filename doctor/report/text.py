@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from doctor.report.outline import REMOVES, count, ended, engine_name, headline_run
+from doctor.report.outline import REMOVES, accepted, count, ended, engine_name, headline_run
 from doctor.report.page import Page
 from doctor.report.sums import quantity, short_name, written
 
@@ -65,6 +65,7 @@ class _Report:
         if document.planned and document.memory and (self.verbose or not roots):
             self.room(document)
         self.others(document)
+        self.suppressed(document)
         self.history(document)
         self.open_questions(document)
         self.problems(document)
@@ -287,6 +288,16 @@ class _Report:
     def more(self, count: int, shown: int) -> None:
         if not self.verbose and count > shown:
             self.say(f"and {count - shown} more (-v)", indent=2, style="dim")
+
+    def suppressed(self, document: Diagnosis) -> None:
+        """What somebody has accepted: a line each, so that it is not forgotten."""
+        if document.suppressed:
+            self.title("Suppressed")
+            for entry in document.suppressed if self.verbose else document.suppressed[:_FEW]:
+                self.say("- ", entry.finding.summary or entry.finding.title, indent=2, hang=4)
+                self.say(accepted(entry), indent=4, hang=6, style="dim")
+            self.more(len(document.suppressed), _FEW)
+            self.gap()
 
     def history(self, document: Diagnosis) -> None:
         if document.history:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from doctor.api import analyze
+from doctor.checking import check
 from doctor.vocabulary.document import (
     Computed,
     Confirmation,
@@ -25,6 +27,7 @@ from doctor.vocabulary.document import (
     RunEntry,
     SettingEntry,
     SourceEntry,
+    Suppressed,
     TrialEntry,
     Unexplained,
     read,
@@ -65,6 +68,25 @@ def golden(name: str) -> Diagnosis:
 def with_patch() -> Diagnosis:
     """A diagnosis whose first remedy changes a line of a compose file."""
     return analyze([ROOT / "fixtures" / "config" / "llama-compose-vquant"])
+
+
+def suppressed() -> Diagnosis:
+    """Of a deployment whose risks somebody has accepted, in the file and in a baseline."""
+    made = check([ROOT / "fixtures" / "check" / "vllm-kubernetes" / "vllm.yaml"])
+    made.suppressed = [
+        Suppressed(
+            finding=finding, reason="the driver is mounted by hand", until="2099-01-31", by=by, path=path, line=3
+        )
+        for finding, by, path in zip(
+            sorted(made.findings, key=lambda finding: finding.rule_id),
+            ("inline", "baseline"),
+            ("vllm.yaml", "llmdoctor-baseline.toml"),
+            strict=True,
+        )
+    ]  # type: ignore[misc]
+    made.findings = []
+    made.verdict = "unknown"
+    return made
 
 
 def tried(text: str, verdict: str = "confirmed") -> Confirmation:
@@ -164,11 +186,18 @@ def hostile() -> Diagnosis:
             )
         ],
         findings=[finding, symptom],
+        suppressed=[
+            Suppressed(
+                finding=replace(symptom, id=f"f{number}"), reason=attack, until=attack, by="inline", path=attack, line=1
+            )
+            for number, attack in enumerate(ATTACKS, 3)
+        ],
         history=[HistoryEntry(rule_id=_ALL, title=_ALL, count=2, runs=[_ALL], first=_ALL, last="x")],
         judged=[_ALL],
         could_not_judge=[NotJudged(missing=_ALL, rules=[_ALL], hint=_ALL)],
         unexplained=[Unexplained(path=attack, line=1, text=attack) for attack in ATTACKS],
         problems=[Problem(stage=_ALL, subject=_ALL, message=_ALL, hint=_ALL)],
+        settings_file=_ALL,
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+import subprocess
+import tempfile
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from doctor.vocabulary.document import Diagnosis, json_schema
 from tests.report import documents
 
 AUTHORITIES = Path(__file__).parent / "authorities"
-SARIF_SCHEMA = json.loads((AUTHORITIES / "sarif-2.1.0-rtm.5.json").read_text(encoding="utf-8"))
+SARIF_SCHEMA = json.loads((AUTHORITIES / "sarif-2.1.0-errata01.json").read_text(encoding="utf-8"))
 JUNIT_SCHEMA = xmlschema.XMLSchema(AUTHORITIES / "junit-10.xsd")
 
 # https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format
@@ -53,6 +56,7 @@ GITLAB_SCHEMA = {
 CASES = {
     **{path.stem: (lambda path=path: documents.golden(f"{path.parent.name}/{path.stem}")) for path in documents.GOLDEN},
     "patch": documents.with_patch,
+    "suppressed": documents.suppressed,
     "hostile": documents.hostile,
     "empty": documents.empty,
     "numbers": documents.numbers,
@@ -109,7 +113,7 @@ def test_sarif_fits_the_schema_of_oasis(document: Diagnosis) -> None:
     jsonschema.Draft4Validator(SARIF_SCHEMA, format_checker=jsonschema.FormatChecker()).validate(log)
     run = log["runs"][0]
     rules = run["tool"]["driver"]["rules"]
-    assert len(run["results"]) == len(document.findings)
+    assert len(run["results"]) == len(document.findings) + len(document.suppressed)
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         for location in [*result["locations"], *result.get("relatedLocations", [])]:
@@ -136,6 +140,106 @@ def test_sarif_points_at_the_line_to_change() -> None:
     ]
     steps = result["codeFlows"][0]["threadFlows"][0]["locations"]
     assert len(steps) == len(related)
+
+
+def test_sarif_holds_the_diff_as_replacements() -> None:
+    document = documents.with_patch()
+    result = sarif(document)["runs"][0]["results"][0]
+    path = documents.ROOT / "fixtures" / "config" / "llama-compose-vquant" / "docker-compose.yml"
+    for fix, remedy in zip(result["fixes"], document.findings[0].remedies, strict=False):
+        assert fix["artifactChanges"][0]["artifactLocation"]["uri"].endswith("docker-compose.yml")
+        after = applied(path.read_text(), fix["artifactChanges"][0]["replacements"])
+        assert after == patched(path.read_text(), remedy.diff or "")
+
+
+def applied(text: str, replacements: list[dict[str, Any]]) -> str:
+    """As an editor applies the replacements of a SARIF fix."""
+    starts = [0, *(found.end() for found in re.finditer("\n", text))]
+    for each in sorted(replacements, key=lambda each: -each["deletedRegion"]["startLine"]):
+        region = each["deletedRegion"]
+        start = starts[region["startLine"] - 1]
+        if "endColumn" in region:
+            end = starts[region["endLine"] - 1] if region["endLine"] <= len(starts) else len(text)
+        else:
+            end = text.find("\n", starts[region["endLine"] - 1])
+            end = len(text) if end < 0 else end
+        text = text[:start] + each.get("insertedContent", {"text": ""})["text"] + text[end:]
+    return text
+
+
+def patched(text: str, diff: str) -> str:
+    """What patch(1) makes of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        path.write_text(text)
+        subprocess.run(["patch", "-s", str(path)], input=diff + "\n", text=True, check=True)
+        return path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a\nb\nc\n", "a\nB\nc\n"),
+        ("a\nb\nc\n", "a\nb\nc\nd\n"),
+        ("a\nb\nc\n", "b\nc\n"),
+        ("a\nb\nc\n", "0\na\nb\n1\nc\n2\n"),
+        ("a\nb", "a\nc"),
+        ("a\nb", "a\nc\n"),
+        ("a\nb\n", "a\nb"),
+        ("", "a\n"),
+        ("-- x\nb\n", "++ y\nb\n"),
+        ("\n".join(map(str, range(40))) + "\n", "\n".join(map(str, (*range(2), "x", *range(3, 30)))) + "\n"),
+    ],
+)
+@pytest.mark.parametrize("around", [0, 3])
+def test_a_diff_is_taken_apart_and_put_together(before: str, after: str, around: int) -> None:
+    lines = []
+    for line in difflib.unified_diff(before.splitlines(True), after.splitlines(True), "f", "f", n=around):
+        lines += [line] if line.endswith("\n") else [f"{line}\n", "\\ No newline at end of file\n"]
+    diff = "".join(lines).removesuffix("\n")
+    remedy = documents.RemedyEntry(id="r", title="t", removes="cause", safety="safe", diff=diff)
+    finding = documents.suppressed().suppressed[0].finding
+    finding.remedies = [remedy]
+    log = sarif(Diagnosis(llmdoctor="0", verdict="at_risk", findings=[finding]))
+    fix = log["runs"][0]["results"][0]["fixes"][0]["artifactChanges"]
+    assert [change["artifactLocation"]["uri"] for change in fix] == ["f"]
+    assert applied(before, fix[0]["replacements"]) == after
+
+
+def test_a_fix_would_not_write_over_a_secret() -> None:
+    finding = documents.suppressed().suppressed[0].finding
+    diff = "--- f\n+++ f\n@@ -1,1 +1,1 @@\n-KEY=<secret-1> -c 1\n+KEY=<secret-1> -c 2"
+    finding.remedies = [documents.RemedyEntry(id="r", title="t", removes="cause", safety="safe", diff=diff)]
+    log = sarif(Diagnosis(llmdoctor="0", verdict="at_risk", findings=[finding]))
+    assert "fixes" not in log["runs"][0]["results"][0]
+
+
+def test_what_is_suppressed_is_told_as_such() -> None:
+    document = documents.suppressed()
+    results = sarif(document)["runs"][0]["results"]
+    told = {result["ruleId"]: result["suppressions"] for result in results}
+    assert [each["kind"] for each in told["shm-nccl-segment"]] == ["inSource"]
+    assert [each["kind"] for each in told["vllm-no-device"]] == ["external"]
+    assert told["vllm-no-device"][0]["justification"] == "the driver is mounted by hand"
+    suite = JUNIT_SCHEMA.to_dict(render(document, "junit"))["testsuite"][0]
+    assert suite["@failures"] == "0"
+    skipped = {case["@name"]: case for case in suite["testcase"] if "skipped" in case}
+    assert "suppressed until 2099-01-31: the driver is mounted by hand" in str(skipped["vllm-no-device"])
+    for name in ("text", "html", "github-summary", "markdown"):
+        assert "the driver is mounted by hand" in render(document, name).replace("\n    ", " ")
+    assert render(document, "github") == ""
+    assert json.loads(render(document, "gitlab")) == []
+
+
+def test_fingerprints_stay_when_one_of_them_is_suppressed() -> None:
+    document = deepcopy(documents.large(6, 0))
+    for number, finding in enumerate(document.findings):
+        finding.id = f"f{number + 1}"
+    before = outline.fingerprints(document)
+    document.suppressed = [
+        documents.Suppressed(finding=document.findings.pop(1), reason="x", by="baseline", path="b", line=1)
+    ]
+    assert outline.fingerprints(document) == before
 
 
 def test_without_a_patch_sarif_points_at_the_proof() -> None:
