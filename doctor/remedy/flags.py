@@ -132,6 +132,10 @@ def _append(
     files: Mapping[str, Text],
     options: Sequence[KnownOption],
 ) -> list[Edit]:
+    if workload.kind == "presets":  # a line below the section's head
+        file = files[workload.path]
+        head = len("".join(file.text.splitlines(keepends=True)[: workload.line - 1]))
+        return [new_line(file, head, f"{flag.lstrip('-')} = {'true' if value is None else value}")]
     joined = (
         value is not None
         and flag.startswith("--")
@@ -171,9 +175,6 @@ def _behind(place: Place, added: list[str], files: Mapping[str, Text], workload:
     file = files[place.path]
     written = file.text[place.start : place.end]
     quote = written[:1] if written[:1] in {'"', "'"} else ""
-    if workload.kind == "presets":
-        name, value = added[0].lstrip("-"), added[1] if len(added) > 1 else "true"
-        return [new_line(file, place.end, f"{name} = {value}")]
     if workload.kind == "launchd":
         at, lines = added_string(file, place, added)
         return [Edit(place.path, at, at, lines)]

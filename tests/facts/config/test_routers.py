@@ -87,7 +87,7 @@ def changed(files: dict[str, str], index: int = 0, **action: str) -> list[str]:
     declared = read_files(files)
     deployment = Deployment((), declared.workloads[index], declared.files, [], OPTIONS, PROGRAMS)
     diff = deployment.diff(deployment.apply([action])) or ""
-    return [line for line in diff.split("\n") if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
+    return [line for line in diff.split("\n") if line.startswith(("+", "-")) and line[:3] not in {"+++", "---"}]
 
 
 def test_remedies_change_them_in_their_own_words() -> None:
