@@ -190,6 +190,8 @@ class Streams:
         stdin: what the engine reads; None: nothing.
         stdout, stderr: where its output is passed on to.
         terminal: both ends of a pseudo-terminal (ours, the engine's). ``on_terminal``: which of 0, 1, 2 it is for.
+        restore: a terminal that we have set, and how it was (as ``tcgetattr`` says it, characters as numbers): put back
+            when llmdoctor is gone without having done so.
         more: others that it inherits under their own numbers (a shell's ``<(...)``).
     """
 
@@ -198,10 +200,12 @@ class Streams:
     stderr: int | None = None
     terminal: tuple[int, int] | None = None
     on_terminal: tuple[int, ...] = ()
+    restore: tuple[int, list[Any]] | None = None
     more: tuple[int, ...] = ()
 
     def descriptors(self) -> list[int]:
         found = [self.stdin, self.stdout, self.stderr, *(self.terminal or ()), *self.more]
+        found += [self.restore[0]] if self.restore else []
         return [descriptor for descriptor in found if descriptor is not None]
 
 

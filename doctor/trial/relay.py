@@ -83,7 +83,9 @@ class Wiring:
     def __init__(self, streams: dict[str, Any]) -> None:
         """From ``launch.Streams`` as a dict. Output that goes to one place comes by one pipe: its order is exact."""
         terminal, on = streams["terminal"], list(streams["on_terminal"])
-        for descriptor in {streams["stdin"], streams["stdout"], streams["stderr"], *(terminal or ())} - {None}:
+        self._restore = streams["restore"]
+        given = [streams[name] for name in ("stdin", "stdout", "stderr")] + (self._restore or [])[:1]
+        for descriptor in {*given, *(terminal or ())} - {None}:
             os.set_inheritable(descriptor, False)  # the engine gets copies of those that are for it
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._opened = [null, *streams["more"]]
@@ -104,6 +106,15 @@ class Wiring:
             self._opened.append(ends[number])
             self.plan.append((reading, target, number))
         self.places = (ends.get(0, null if streams["stdin"] is None else streams["stdin"]), ends[1], ends[2])
+
+    def put_back(self) -> None:
+        """The terminal of an llmdoctor that is gone, as it was. Job control does not ask another session."""
+        if self._restore is not None:
+            import termios
+
+            descriptor, (*modes, characters) = self._restore
+            with contextlib.suppress(termios.error, OSError):
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, [*modes, [bytes([key]) for key in characters]])
 
     def connect(self, record: Record) -> list[Relay]:
         """Once the engine has its ends: lets go of them, and begins to pass on."""

@@ -51,11 +51,12 @@ def running(
         NotStarted: there is no such program.
     """
     terminal = Terminal.needed()
-    streams, opened = _streams(terminal)
+    opened: list[int] = []
     with _signals() as told:
         try:
             if terminal is not None:
                 terminal.attach()  # before the engine runs: keys that are typed to it must not be taken as ours
+            streams = _streams(terminal, opened)
             child = launch(Launch(words, output=output), Limits(no_core=False), streams)
         except BaseException:
             if terminal is not None:
@@ -152,10 +153,10 @@ class Passing:
             self.child.ask_to_stop(_STOP_GRACE)
 
 
-def _streams(terminal: Terminal | None) -> tuple[Streams, list[int]]:
-    """Copies of our descriptors for the engine, or of their terminal; and what to close once it has them."""
+def _streams(terminal: Terminal | None, opened: list[int]) -> Streams:
+    """Copies of our descriptors for the engine, or of their terminal. ``opened`` gets what is to be closed then."""
     on = terminal.on if terminal else ()
-    opened: list[int] = [terminal.slave] if terminal else []
+    opened += [terminal.slave] if terminal else []
 
     def copy(descriptor: int) -> int | None:
         try:
@@ -168,8 +169,11 @@ def _streams(terminal: Terminal | None) -> tuple[Streams, list[int]]:
     stdin = None if 0 in on else copy(0)
     stdout = copy(1)
     stderr = stdout if _same(1, 2) else copy(2)
+    before = terminal.before() if terminal else None
+    keyboard = copy(0) if before is not None else None
+    restore = (keyboard, before) if keyboard is not None and before is not None else None
     ends = (terminal.master, terminal.slave) if terminal else None
-    return Streams(stdin, stdout, stderr, ends, on, _inherited()), opened
+    return Streams(stdin, stdout, stderr, ends, on, restore, _inherited())
 
 
 def _inherited() -> tuple[int, ...]:

@@ -74,7 +74,7 @@ class Supervisor:
         self._limits: dict[str, Any] = request["limits"]
         self._lock = Lock(request["locks"], os.urandom(8).hex())
         self._buffer = b""
-        self._gone = self._abandoned = False
+        self._gone = self._told = False
         self._troubles: list[str] = []
         self._main = 0
         self._ended: tuple[int, float] | None = None  # wait status and when
@@ -83,6 +83,7 @@ class Supervisor:
         self._paused = False
         self._sampler = Sampler(os.getpid())
         self._relays: list[Relay] = []
+        self._wiring: Wiring | None = None
         self._left: list[str] = []
         self._waiting: list[str] = []
         self._cgroup: cgroups.Cgroup | None = None
@@ -108,22 +109,25 @@ class Supervisor:
         self._watch()
         if not self._gone:
             self._end()
+            self._told = True
         while not self._gone:  # the output is the caller's until it lets go
             self._wait(None)
 
     def clean(self) -> None:
         self._kill_all()
+        if self._wiring is not None and not self._told:
+            self._wiring.put_back()
         if self._own_cgroup and self._cgroup is not None:
             self._cgroup.remove()
         self._kernel.close()
         self._lock.release()
 
     def abandon(self) -> None:
-        self._gone = self._abandoned = True
+        self._gone = True
 
     def _start(self) -> None:
         self._make_cgroup()
-        wiring = Wiring(self._request["streams"])
+        wiring = self._wiring = Wiring(self._request["streams"])
         self._record.joined = len(wiring.plan) > 1
         words = [bytes.fromhex(word) for word in self._request["words"]]
         environment = {bytes.fromhex(k): bytes.fromhex(v) for k, v in self._request["environment"].items()}

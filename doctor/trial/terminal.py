@@ -55,6 +55,14 @@ class Terminal:
         self.raw = True
         self.resize()
 
+    def before(self) -> list[object] | None:
+        """How our terminal was set, with characters as numbers; None: we have not changed it."""
+        if self._saved is None:
+            return None
+        *modes, characters = self._saved
+        assert isinstance(characters, list)  # noqa: S101
+        return [*modes, [key if isinstance(key, int) else ord(key) for key in characters]]
+
     def release(self) -> None:
         """Gives our terminal back as it was."""
         import termios

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from doctor.trial import processes
 from tests.trial.processes import alive, python, until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked at in /proc")
@@ -258,6 +259,24 @@ def test_ctrl_z_suspends_all_and_fg_goes_on(tmp_path: Path) -> None:
     until(lambda: screen.read() is None or b"$ " in screen.seen.partition(b"got typed")[2])
     screen.type(b"exit\r")
     assert screen.end() == 0
+
+
+def test_a_terminal_is_put_back_when_llmdoctor_is_killed() -> None:
+    import termios
+
+    words = ["sh", "-c", '"$@"; echo after; sleep 1000', "sh", *driven("sh", "-c", "echo $PPID; sleep 1000")]
+    screen = Screen(*words, program=BARE)
+    before = termios.tcgetattr(screen.master)
+    until(lambda: screen.read() is None or screen.seen.endswith(b"\r\n"))
+    until(lambda: not termios.tcgetattr(screen.master)[3] & termios.ECHO)
+    supervisor = processes.stat(int(screen.seen))
+    assert supervisor is not None
+    os.kill(supervisor.parent, signal.SIGKILL)
+    screen.until(b"after")
+    until(lambda: termios.tcgetattr(screen.master) == before)
+    os.kill(screen.pid, signal.SIGKILL)
+    os.waitpid(screen.pid, 0)
+    os.close(screen.master)
 
 
 def test_where_only_output_is_a_terminal_lines_end_as_they_would() -> None:
