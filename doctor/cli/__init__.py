@@ -30,6 +30,9 @@ _COMMANDS = {
     "plan": ("doctor.cli.plan", "Say what a model takes on a machine, and which settings fit."),
     "explain": ("doctor.cli.explain", "Explain a rule, an exit code or a signal."),
     "rules": ("doctor.cli.rules", "List, test, lint and extend the rule book."),
+    "mcp": ("doctor.cli.mcp", "Answer coding agents: the Model Context Protocol."),
+    "completion": ("doctor.cli.completion", "Print the completion script of a shell."),
+    "man": ("doctor.cli.man", "Print the manual page."),
 }
 
 

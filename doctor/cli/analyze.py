@@ -59,6 +59,14 @@ def command(
 
     PATHS are files and folders in any mix: logs, .env files, saved nvidia-smi / numactl / free / dmesg output; `-`
     reads standard input.
+
+    \b
+    llmdoctor analyze /var/log/llama/                      a folder: logs, env files, saved output
+    journalctl -u ollama --no-pager | llmdoctor analyze -
+    llmdoctor analyze --journal ollama.service --since 2h
+    llmdoctor analyze server.log --command "llama-server -m m.gguf -c 65536 -ngl 99" --exit 137
+    llmdoctor analyze server.log docker-compose.yml        the answer is a diff of that file
+    llmdoctor analyze logs/ -o report.html                 one page that explains it to others
     """
     from doctor.api import Request, analyze_request
 

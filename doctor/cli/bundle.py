@@ -35,6 +35,11 @@ def command(
 
     Logs of engines that are found (units, containers, running servers, usual places) and PATHS. Secrets, prompts and
     completions are cut out; users, hosts, addresses and home folders become tokens, the same value the same token.
+
+    \b
+    llmdoctor bundle --show                        what it would hold
+    llmdoctor bundle logs/ -o for-upstream.tar.zst
+    llmdoctor bundle --docker llm
     """
     from doctor.api import Request, analyze_request
     from doctor.bundle.clean import Cleaner

@@ -10,7 +10,13 @@ from doctor.errors import UsageProblem
 @click.command("explain")
 @click.argument("subject")
 def command(subject: str) -> int:
-    """Explain a rule (by its id), an exit code (137, 0xc0000135) or a signal (SIGABRT)."""
+    """Explain a rule (by its id), an exit code (137, 0xc0000135) or a signal (SIGABRT).
+
+    \b
+    llmdoctor explain 137
+    llmdoctor explain SIGABRT
+    llmdoctor explain rpc-kv-view-stale-support
+    """
     from doctor.exitcodes import explain
     from doctor.rulebook.book import load_book
 

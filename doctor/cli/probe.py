@@ -35,6 +35,11 @@ def command(
     """Show what this machine has that local inference depends on, and what is odd about it.
 
     Read-only, without root, within two seconds. `llmdoctor analyze --hardware FILE` takes the document elsewhere.
+
+    \b
+    llmdoctor probe                          what is here, and what is odd about it
+    llmdoctor probe -o host.json             for `analyze --hardware` and `check --target` elsewhere
+    llmdoctor probe --for vllm --private     what matters to one engine, without names
     """
     if schema:
         from doctor.probe.document import json_schema

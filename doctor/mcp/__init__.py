@@ -1,0 +1,1 @@
+"""An MCP server for coding agents: https://modelcontextprotocol.io. Extra ``mcp``; the official SDK."""
