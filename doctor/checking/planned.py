@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from doctor.checking.launchers import GPUSTACK, implied, placed_by_gpustack, started_by_gpustack
+from doctor.checking.nodes import WORKERS, compare_versions
 from doctor.checking.room import Rooms, add_room
 from doctor.checking.spelling import misspelled
 from doctor.facts.assemble import Given, assemble, commands_for, is_of, options_of
@@ -100,6 +101,7 @@ def planned_runs(
                     hint=f"known are {known}",
                 )
             )
+    compare_versions(found, hosts)
     return found
 
 
@@ -151,6 +153,8 @@ def _planned(
     problems: list[Problem],
     rooms: Rooms,
 ) -> Planned:
+    if run.product in WORKERS:  # what it holds, the engine that it serves decides
+        model, hosts = None, ()
     given.env_files = list(deployments.loose)
     for host in hosts[:1]:
         given.facts += host.facts

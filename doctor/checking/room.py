@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from doctor.checking.nodes import together
 from doctor.memory.plan import Derivation
 from doctor.vocabulary.document import MemoryEntry, MemoryPart
 from doctor.vocabulary.facts import ABSENT, Layer
@@ -59,7 +60,7 @@ def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> Pl
         and fact.origin.layer is not Layer.DEFAULT
         and fact.value is not ABSENT
     }
-    target = hosts[0].target
+    target = together(facts, hosts, by_rank=engine in _BY_RANK)
     limit = facts.value("host.cgroup_limit")
     if isinstance(limit, int) and limit > 0:
         target = replace(target, limit=limit)
