@@ -128,6 +128,8 @@ class Writer:
             if not isinstance(value, Unknown) and value is not ABSENT:
                 unit = rule.card["units"].get(name, "")
                 shown = {key: plain(item) for key, item in inputs.items() if item is not ABSENT and key != name}
+                if value == 0 and len(shown) > 1 and not any(shown.values()):
+                    continue  # a sum of nothing but what was not in the input
                 found.append(Computed(name=name, value=plain(value), unit=unit, expression=expression, inputs=shown))
         derivations = self.derivations.get(candidate.run.id if candidate.run else "", {})
         for name in scope.used:

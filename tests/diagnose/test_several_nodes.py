@@ -161,8 +161,21 @@ def test_a_kernel_line_of_an_unknown_process_is_about_the_run_of_its_time(
     assert [run for finding in found for run in finding.runs] in (runs, [])
 
 
-def test_the_engines_figures_against_the_arithmetic_are_told() -> None:
-    document = analyze([FIXTURES.parent / "ipex-llm" / "qwen3-235b-serve-mmap"])
+def test_the_engines_figures_against_the_arithmetic_are_told(tmp_path: Path) -> None:
+    case = FIXTURES.parent / "ipex-llm" / "qwen3-235b-serve-mmap"
+    assert [problem for problem in analyze([case]).problems if problem.stage == "memory"] == []
+    log = (case / "server.log").read_text()
+    (tmp_path / "server.log").write_text(log.replace("KV buffer size =   376.00 MiB", "KV buffer size =  1504.00 MiB"))
+    document = analyze([tmp_path])
     assert [problem.message for problem in document.problems if problem.stage == "memory"] == [
         "the engine's KV cache has 1577058304 bytes, the arithmetic gives 394264576"
     ]
+
+
+def test_a_sum_of_what_was_not_in_the_input_is_not_shown(tmp_path: Path) -> None:
+    """Of a program that ran out of memory and whose buffers no line tells: announced = 0 B + 0 B."""
+    log = tmp_path / "dmesg.txt"
+    log.write_text((FIXTURES.parent / "host" / "cgroup-oom-kv-cache" / "dmesg.txt").read_text())
+    (finding, *_) = analyze([log]).findings
+    assert finding.rule_id == "cgroup-oom-kill"
+    assert "announced" not in {computed.name for computed in finding.computed}
