@@ -37,6 +37,12 @@ def python(version: str) -> Path:
     return path if (path / "llama_cpp" / "__init__.py").exists() else missing(f"llama-cpp-python {version}")
 
 
+def xllamacpp() -> Path:
+    """A folder for PYTHONPATH with xllamacpp."""
+    path = root() / "xllamacpp"
+    return path if (path / "xllamacpp").exists() else missing("xllamacpp")
+
+
 def missing(what: str) -> Path:
     """Fails where engines were promised (CI, or LLMDOCTOR_ENGINES), and says how to get them elsewhere."""
     if os.environ.get("CI") or os.environ.get("LLMDOCTOR_ENGINES"):

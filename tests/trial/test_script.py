@@ -61,7 +61,12 @@ def test_a_plan_runs_on_its_own(tmp_path: Path) -> None:
     path = tmp_path / "plan.py"
     path.write_text(plan(wanted))
     ran = subprocess.run(
-        [sys.executable, "-I", "-S", str(path), "--yes"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-I", "-S", str(path), "--yes"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     document = judge_results(str(tmp_path / "llmdoctor-results.json"), Wanted())
@@ -75,7 +80,9 @@ def test_a_plan_asks_first(tmp_path: Path) -> None:
     wanted = Wanted(command=f"touch {marker}", fixed=Setup(("true",)))
     path = tmp_path / "plan.py"
     path.write_text(plan(wanted))
-    ran = subprocess.run([sys.executable, str(path)], cwd=tmp_path, input="n\n", capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, str(path)], cwd=tmp_path, input="n\n", capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 1
     assert "touch" in ran.stdout
     assert not marker.exists()

@@ -39,14 +39,14 @@ def tiny(shelf: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def large(shelf: Path) -> Path:
-    """About 200 MB: more than the small memory limits of these tests."""
-    return models.write(shelf / "large.gguf", layers=6, width=1024, words=32000)
+    """About 150 MB: more than the small memory limits of these tests."""
+    return models.write(shelf / "large.gguf", layers=4, width=1024, words=16000)
 
 
 @pytest.fixture(scope="session")
 def small_quantisation(shelf: Path) -> Path:
     """The large one at half its size."""
-    return models.write(shelf / "small.gguf", layers=6, width=1024, words=32000, kind="Q8_0")
+    return models.write(shelf / "small.gguf", layers=4, width=1024, words=16000, kind="Q8_0")
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_kv_cache_over_the_cgroup_that_is_raised(tiny: Path, port: int) -> None:
 
 def test_weights_read_into_a_cgroup_that_is_smaller(large: Path, port: int) -> None:
     cgroups()
-    setup = replace(server(large, port, "-c", "256", "--load-mode", "none", "--no-warmup"), memory=120 * MIB)
+    setup = replace(server(large, port, "-c", "256", "--load-mode", "none", "--no-warmup"), memory=100 * MIB)
     _document, told = loop(setup, remedy="keep-mmap")
     cured(told, "cgroup-oom-kill")
     assert "mmap" in told.effect_text

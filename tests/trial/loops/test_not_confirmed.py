@@ -21,7 +21,7 @@ def test_a_change_that_changes_nothing(tiny: Path, port: int) -> None:
 
 
 def test_a_remedy_that_does_not_help(tiny: Path, port: int) -> None:
-    """The context is raised as the rule says; a slot still holds no more than the model was trained for, 4096 tokens."""
+    """The context is raised as the rule says; a slot still holds no more than the model was trained for."""
     broken = server(tiny, port, "-c", "256")
     _document, told = loop(broken, workload="fill_context", tokens=5000)
     assert told.verdict == "refuted", told

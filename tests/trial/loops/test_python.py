@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from doctor.trial.setup import Setup
+from doctor.trial.setup import Beside, Setup
 from tests import engines
 from tests.trial import models
 from tests.trial.loops.conftest import free_port
@@ -70,3 +75,61 @@ def test_view_abort_is_not_in_upstream(tiny: Path) -> None:
     assert told.verdict == "inconclusive"
     assert told.reason.startswith("failure not reproduced"), told
     assert told.trials[0].outcome == "healthy"
+
+
+@pytest.mark.skipif(not os.environ.get("LLMDOCTOR_LLAMABOX_PATCH"), reason="LLMDOCTOR_LLAMABOX_PATCH names no patch")
+def test_view_abort_of_llama_box(shelf: Path, tmp_path: Path) -> None:
+    """The published incident, for whoever has the patch of llama-box v0.0.117's RPC client (it is on no registry).
+
+    ``LLMDOCTOR_LLAMABOX_PATCH`` names that ``ggml-rpc.patch``: it is applied to the sources of January 2025.
+    ``LLMDOCTOR_LLAMABOX_WORKER`` is the command of a worker with the patch's server half, on a device that refuses
+    GET_ROWS on K-quants as CUDA did then; ``{port}`` in it is the port.
+    """
+    at = free_port()
+    python = patched(Path(os.environ["LLMDOCTOR_LLAMABOX_PATCH"]), tmp_path)
+    words = os.environ.get("LLMDOCTOR_LLAMABOX_WORKER", f"{engines.old_rpc_server()} -H 127.0.0.1 -p {{port}}")
+    beside = Beside(tuple(shlex.split(words.format(port=at))), f"127.0.0.1:{at}")
+    model = quantised(models.write(shelf / "f16.gguf"), shelf / "q2_k.gguf", python)
+    setup = Setup(
+        ("llama-server", "-m", str(model), "-t", "1", "-c", "256", "-ngl", "99", "--rpc", f"127.0.0.1:{at}"),
+        {"PYTHONPATH": str(python)},
+        python=True,
+        beside=(beside,),
+    )
+    sound = replace(setup, env={"PYTHONPATH": str(engines.python("0.3.7"))})
+    _document, told = loop(setup, fixed=sound, workload="generate_past_context")
+    cured(told, "rpc-kv-view-stale-support")
+
+
+def patched(patch: Path, folder: Path) -> Path:
+    """llama-cpp-python 0.3.7 with the patched RPC client: one library compiled anew, the rest as it is."""
+    old = engines.python("0.3.7")
+    source = engines.root() / "src" / "llama_cpp_python-0.3.7" / "vendor" / "llama.cpp"
+    tree, python = folder / "llama.cpp", folder / "python"
+    shutil.copytree(source / "ggml", tree / "ggml")
+    subprocess.run(["patch", "-p1", "-i", str(patch.absolute())], cwd=tree, check=True, capture_output=True)
+    shutil.copytree(old, python, symlinks=True, ignore=shutil.ignore_patterns("lib"))
+    shutil.copytree(old / "llama_cpp" / "lib", python / "llama_cpp" / "lib", symlinks=True)
+    libraries = python / "llama_cpp" / "lib"
+    ggml = tree / "ggml"
+    subprocess.run(
+        [
+            *("g++", "-O2", "-std=c++17", "-fPIC", "-shared", "-DGGML_BACKEND_SHARED", "-DGGML_BACKEND_BUILD"),
+            *("-DGGML_SHARED", f"-I{ggml}/include", f"-I{ggml}/src", str(ggml / "src/ggml-rpc/ggml-rpc.cpp")),
+            *("-o", str(libraries / "libggml-rpc.so"), f"-L{libraries}", "-lggml-base", "-Wl,-rpath,$ORIGIN"),
+        ],
+        check=True,
+    )
+    return python
+
+
+def quantised(model: Path, to: Path, python: Path) -> Path:
+    """The model as Q2_K, by the engine's own function."""
+    code = (
+        "import llama_cpp as L, sys\n"
+        "p = L.llama_model_quantize_default_params(); p.ftype = L.LLAMA_FTYPE_MOSTLY_Q2_K\n"
+        "raise SystemExit(L.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode(), p))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(python)}
+    subprocess.run([sys.executable, "-c", code, str(model), str(to)], check=True, env=environment, capture_output=True)
+    return to

@@ -27,7 +27,7 @@ def server(model: Path, port: int, *more: str) -> Setup:
 
 def compared(before: Setup, after: Setup, *measures: str, repeats: int = 3) -> Confirmation:
     wanted = Wanted(clocks=CLOCKS, repeats=repeats, measures=measures)
-    return compare_setups(before, after, Workload("one_prompt"), wanted)
+    return compare_setups(before, after, Workload("one_prompt", answer=20), wanted)
 
 
 def test_too_many_threads(large: Path, port: int) -> None:
