@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,9 @@ import click
 from doctor.cli.report import format_options, hand_over
 
 if TYPE_CHECKING:
-    from doctor.trial.confirm import Ask, Wanted
+    from rich.progress import Progress
+
+    from doctor.trial.confirm import Wanted
     from doctor.trial.setup import Setup
     from doctor.vocabulary.document import Confirmation, Diagnosis
 
@@ -142,30 +142,29 @@ def command(
         wanted.setup = setup
     if fixed is not None:
         wanted.fixed = _fixed(fixed, wanted)
-    ask: Ask = _always if yes else _ask
     if script:
         from doctor.report.formats import deliver
         from doctor.trial.script import plan
 
-        deliver(plan(wanted, ask), output)
+        deliver(plan(wanted), output)
         return 0
     if results is not None:
         from doctor.trial.script import judge_results
 
         return _show(judge_results(results, wanted), format_, output, verbose)
-    with _progress() as tell:
+    with _Display(always=yes) as display:
         if endpoint is not None:
             from doctor.trial.confirm import confirm_endpoint
 
-            told: Diagnosis | Confirmation = confirm_endpoint(endpoint, wanted, tell)
+            told: Diagnosis | Confirmation = confirm_endpoint(endpoint, wanted, display.tell)
         elif compare is not None:
             from doctor.trial.confirm import compare_files
 
-            told = compare_files(compare[0], compare[1], wanted, tell)
+            told = compare_files(compare[0], compare[1], wanted, display.tell)
         else:
             from doctor.trial.confirm import confirm
 
-            told = confirm(wanted, ask, tell)
+            told = confirm(wanted, display.ask, display.tell)
     return _show(told, format_, output, verbose)
 
 
@@ -243,35 +242,46 @@ def _fixed(text: str, wanted: Wanted) -> Setup:
     return of_command(text)
 
 
-def _always(_what: str, _details: str) -> bool:
-    return True
+class _Display:
+    """What is done now and for how long, in one line of a terminal; and questions, for which it steps aside."""
 
+    def __init__(self, *, always: bool) -> None:
+        self._always = always
+        self._bar: Progress | None = None
 
-def _ask(what: str, details: str) -> bool:
-    """Asks a person at a terminal; where there is none, nobody has said yes."""
-    if not sys.stdin.isatty() or not sys.stderr.isatty():
-        return False
-    from doctor.report.page import clean
+    def __enter__(self) -> _Display:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    for line in details.splitlines():
-        click.echo(f"  {clean(line)}", err=True)
-    return click.confirm(what, default=False, err=True)
+            columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.add_task("starting")
+            self._bar.start()
+        return self
 
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
 
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A line with what is done now and for how long, on a terminal; nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield lambda _text: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    def tell(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description=text[:100])
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting")
+    def ask(self, what: str, details: str) -> bool:
+        """Asks a person at a terminal; where there is none, nobody has said yes."""
+        if self._always:
+            return True
+        if not sys.stdin.isatty() or not sys.stderr.isatty():
+            return False
+        from doctor.report.page import clean
 
-        def tell(text: str) -> None:
-            bar.update(task, description=text[:100])
-
-        yield tell
+        if self._bar is not None:
+            self._bar.stop()
+        try:
+            for line in details.splitlines():
+                click.echo(f"  {clean(line)}", err=True)
+            return click.confirm(what, default=False, err=True)
+        finally:
+            if self._bar is not None:
+                self._bar.start()

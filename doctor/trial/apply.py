@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -48,7 +49,7 @@ def write(before: Deployment, after: Deployment) -> list[str]:
             shutil.copy2(path, kept)
             done.append((path, kept))
             _replace(path, new.text.replace("\n", new.newline) if new.newline != "\n" else new.text)
-            told.append(f"{new.path}: changed; undo: mv {kept} {path}")
+            told.append(f"{new.path}: changed; undo: {shlex.join(['mv', str(kept), str(path)])}")
     except OSError as error:
         for path, kept in done:
             with suppress(OSError):

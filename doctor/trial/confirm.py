@@ -245,8 +245,9 @@ class _Confirming:
     def _try(self, setup: Setup, work: Workload, which: str) -> tuple[Judged, Examined]:
         self.count += 1
         folder = self.folder / f"{self.count:02}-{which}"
-        trial = run_trial(setup, work, folder, self.wanted.clocks, lambda text: self.tell(f"{which}: {text}"))
-        self.tell(f"{which}: judging")
+        label = f"trial {self.count}, {which} the change"
+        trial = run_trial(setup, work, folder, self.wanted.clocks, lambda text: self.tell(f"{label}: {text}"))
+        self.tell(f"{label}: judging")
         seen = look(trial, self.wanted.rule_folders)
         return Judged(trial, seen.document), seen
 

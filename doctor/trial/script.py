@@ -21,7 +21,6 @@ from doctor.trial.compare import Claim, Judged, confirmation, not_reproduced
 from doctor.trial.confirm import (
     GIVEN,
     GIVEN_TITLE,
-    Ask,
     Wanted,
     _Confirming,
     _no_finding,
@@ -53,7 +52,7 @@ _WHY = {"exited", "killed", "out_of_memory", "deadline", "stalled", "stopped", "
 # --- the plan ------------------------------------------------------------------------------------------------------
 
 
-def plan(wanted: Wanted, ask: Ask = no) -> str:
+def plan(wanted: Wanted) -> str:
     """The plan as a Python program: reproduce, change, compare; it writes ``llmdoctor-results.json``.
 
     A change that a person must make (an upgrade, another file) is asked for between the trials.
@@ -61,7 +60,7 @@ def plan(wanted: Wanted, ask: Ask = no) -> str:
     Raises:
         UsageProblem: neither the case nor the user tells the command line.
     """
-    del ask  # nothing is run here, so nothing has to be asked
+    # Nothing is run here, so nobody has to be asked.
     doing = _Confirming(wanted, _yes, lambda _text: None, Path())
     case, finding, deployment = doing._case()
     setup = doing._setup(case, finding, deployment)
