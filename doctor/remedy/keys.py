@@ -110,6 +110,11 @@ def container_flag(workload: Workload, files: Files[str, Text], flag: str, value
             r"^", "        ", device, flags=re.M
         )
         return [new_key(workload.node, file, nested)]
+    if workload.kind == "kubernetes" and workload.node is not None and flag == "--gpus":
+        count = value if value and value.isdigit() else "1"  # a pod names a number
+        if workload.node.get("resources") is None:
+            return [new_key(workload.node, file, f"resources:\n  limits:\n    nvidia.com/gpu: {count}")]
+        return set_key(workload.node, file, ["resources", "limits", "nvidia.com/gpu"], count)
     if workload.pod is not None and flag == "--ipc" and value == "host":
         return set_key(workload.pod, file, ["hostIPC"], "true")
     raise CannotEditError

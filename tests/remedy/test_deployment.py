@@ -495,3 +495,27 @@ def test_whatever_is_asked_what_is_shown_holds(files: dict[str, str], actions: l
 def test_a_flag_whose_value_stands_in_a_variable_before_it_is_not_taken_out_by_halves() -> None:
     before = deployment(SCRIPT)
     assert before.diff(before.apply([{"kind": "remove_flag", "flag": "-c"}])) is None
+
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: llm}
+spec:
+  containers:
+    - name: llm
+      image: vllm/vllm-openai:v0.9.2
+      args: ["--model", "x"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "lines"),
+    [
+        ("", ["+      resources:", "+        limits:", "+          nvidia.com/gpu: 2"]),
+        ("      resources:\n        limits:\n          memory: 16Gi  # ours\n", ["+          nvidia.com/gpu: 2"]),
+    ],
+)
+def test_a_pod_asks_for_gpus(more: str, lines: list[str]) -> None:
+    before = deployment({"pod.yaml": POD + more})
+    assert changes(before, {"kind": "set_flag", "flag": "--gpus", "value": "2"}) == lines
