@@ -20,6 +20,7 @@ from doctor.trial.runners import Clocks, Trial, run_trial
 from doctor.trial.setup import Changed, Setup, change, of_command, of_deployment, read_setup
 from doctor.trial.workload import Workload
 from doctor.vocabulary.document import Confirmation, Diagnosis, Finding, RemedyEntry
+from doctor.vocabulary.terms import Phase
 
 if TYPE_CHECKING:
     from doctor.remedy.deployment import Deployment
@@ -69,6 +70,9 @@ class Wanted:
     locked_memory: int | None = None
     save: Path | None = None
     embedded: bool = False
+
+
+_BEFORE_SERVING = frozenset({Phase.BUILD, Phase.START, Phase.LOAD, Phase.CONTEXT})
 
 
 def no(_what: str, _details: str) -> bool:
@@ -188,7 +192,8 @@ class _Confirming:
         wanted = self.wanted
         rule = book.rules.get(finding.rule_id) if finding is not None and book is not None else None
         told = (rule.card["confirm"] or {}) if rule is not None else {}
-        name = wanted.workload or told.get("workload") or "one_prompt"
+        usual = "load_only" if rule is not None and rule.phase in _BEFORE_SERVING else "one_prompt"
+        name = wanted.workload or told.get("workload") or usual
         tokens = wanted.tokens
         if tokens is None and told.get("tokens_at_least") and finding is not None:
             tokens = _figure(str(told["tokens_at_least"]), finding)

@@ -238,7 +238,15 @@ class Confirm(Strict):
     ]
     gone: list[str] = Field(default_factory=list, description="signatures that must not be seen again")
     tokens_at_least: Expression | None = None
-    measures: list[str] = Field(default_factory=list, description="figures that must improve beyond the noise")
+    measures: list[
+        Literal["speed.generation", "speed.prompt", "speed.first_token", "load_seconds", "memory.anonymous"]
+    ] = Field(default_factory=list, description="figures that must improve beyond the noise")
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Confirm:
+        if self.workload == "load_only" and any(name.startswith("speed.") for name in self.measures):
+            raise ValueError("load_only has no speed to measure: use one_prompt or long_prefill")
+        return self
 
 
 class CheckExamples(Strict):
@@ -282,7 +290,8 @@ class Rule(Strict):
     check: Check | None = Field(default=None, description="when it is to be expected before anything has run")
     explains: list[str] = Field(default_factory=list, description="rule ids that are symptoms of this one")
     transient: bool = Field(
-        default=False, description="what fails is one request, say: work afterwards takes it back, unless it fails again and again"
+        default=False,
+        description="what fails is one request, say: work afterwards takes it back, unless it fails again and again",
     )
     specificity: int = Field(default=0, description="added to the specificity that the ranking counts by itself")
     compute: dict[str, Expression] = Field(default_factory=dict)
