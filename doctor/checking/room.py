@@ -101,6 +101,10 @@ def _of_plan(plan: PlanDocument) -> list[Derivation]:
             free = _free(host)
             add("host_limit", free, "what is free of it", total=host.total, held=host.held)
             add("host_missing", max(host.need - free, 0), "need - limit, at least 0", need=host.need, limit=free)
+    if plan.kv_tokens is not None:
+        context = plan.settings["setting.context"]
+        add("kv_tokens", plan.kv_tokens, "what the share leaves for the cache / bytes of a token", "tokens")
+        add("kv_context", context, "the longest request", "tokens")
     for option in plan.options:
         if option.fits and option.what == "context" and isinstance(option.value, int):
             add("context_that_fits", option.value, "largest context that fits everywhere", "tokens")

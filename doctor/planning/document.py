@@ -84,6 +84,7 @@ class PlanDocument:
     settings: those that were counted with, by catalogue name.
     flags: the command line that gives them.
     options: what could be changed, the settings that fit first.
+    kv_tokens: what the cache of vLLM or SGLang holds, over all requests; None for other engines.
     measured: ``by`` whom, and ``compute`` by place: what was estimated, and what the engine itself measured (it counts).
     notes: what was assumed. ``problems``: what is wrong with the input.
     """
@@ -99,6 +100,7 @@ class PlanDocument:
     flags: list[str] = field(default_factory=list)
     places: list[PlanPlace] = field(default_factory=list)
     options: list[PlanOption] = field(default_factory=list)
+    kv_tokens: int | None = None
     measured: dict[str, Any] = field(default_factory=dict)
     speed: PlanSpeed = field(default_factory=PlanSpeed)
     notes: list[str] = field(default_factory=list)

@@ -97,6 +97,7 @@ def plan_ranks(
     rank = _rank(hyper, settings, weights, total, engine)
     each = token_bytes(hyper, settings)
     tokens = max(rank.cache, 0) // each // BLOCK * BLOCK if each else 0
+    document.kv_tokens = tokens
     document.places = [_place(device.name, device.description, device.total, device.free, rank) for device in devices]
     document.settings = {
         "setting.context": settings.context,
