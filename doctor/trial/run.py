@@ -50,6 +50,7 @@ def running(
     Raises:
         NotStarted: there is no such program.
     """
+    _open_closed()
     terminal = Terminal.needed()
     opened: list[int] = []
     with _signals() as told:
@@ -174,6 +175,15 @@ def _streams(terminal: Terminal | None, opened: list[int]) -> Streams:
     restore = (keyboard, before) if keyboard is not None and before is not None else None
     ends = (terminal.master, terminal.slave) if terminal else None
     return Streams(stdin, stdout, stderr, ends, on, restore, _inherited())
+
+
+def _open_closed() -> None:
+    """Where we were started without 0, 1 or 2, the null device: else a file of ours would be taken for it."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
 
 
 def _inherited() -> tuple[int, ...]:

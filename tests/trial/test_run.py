@@ -114,6 +114,15 @@ def test_a_hangup_that_was_to_be_ignored_is_ignored() -> None:
         assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-"])
+def test_a_closed_descriptor_is_not_taken_for_a_file_of_ours(closed: str) -> None:
+    words = ["bash", "-c", f'"$@" {closed}', "bash", *driven("sh", "-c", "cat; echo out; echo err >&2")]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert (b"out\n" in done.stdout) == ("1" not in closed)
+    assert (b"err\n" in done.stderr) == ("2" not in closed)
+
+
 def test_a_slow_reader_gets_all_of_it() -> None:
     text = "import sys\nfor i in range(60_000): print(i)\nprint('end')"
     with subprocess.Popen(driven(*python(text)), stdout=subprocess.PIPE) as process:
