@@ -1,7 +1,8 @@
 """Flags and variables that are one slip away from one that the engine has.
 
 The dialects list the options that matter here, not all that exist: an option that is not listed may be right. So only a
-name is told that differs from a listed one by one letter more, less or other, or by two neighbours changed over.
+name is told that differs from a listed one by one letter more, less or other, or by two neighbours changed over; by two
+such slips where all flags of the engine are known and the name is long.
 """
 
 from __future__ import annotations
@@ -18,15 +19,22 @@ if TYPE_CHECKING:
     from doctor.facts.options import KnownOption
 
 LEAST_LETTERS = 6
+LEAST_FOR_TWO = 9
 
 
-def misspelled(command: Command | None, workload: Workload | None, options: Sequence[KnownOption]) -> Iterator[Fact]:
-    """``deployment.unknown_flag`` and ``deployment.unknown_variable``, each with what was meant."""
+def misspelled(
+    command: Command | None, workload: Workload | None, options: Sequence[KnownOption], real: Collection[str] = ()
+) -> Iterator[Fact]:
+    """``deployment.unknown_flag`` and ``deployment.unknown_variable``, each with what was meant.
+
+    Args:
+        real: all flags of the engine, if they are known.
+    """
     if command is not None:
         _found, unknown, _absent = settings_of(command, options, Origin("--command"))
         flags = {flag for option in options for flag in option.flags if flag.startswith("--")}
         for flag in unknown:
-            meant = nearest(flag.replace("_", "-"), flags)
+            meant = nearest(flag.replace("_", "-"), flags, real)
             if meant:
                 origin = _at(flag, workload)
                 yield Fact("deployment.unknown_flag", flag, origin)
@@ -42,12 +50,28 @@ def misspelled(command: Command | None, workload: Workload | None, options: Sequ
             break
 
 
-def nearest(name: str, known: Collection[str]) -> str | None:
+def nearest(name: str, known: Collection[str], real: Collection[str] = ()) -> str | None:
     """The one known name that ``name`` was meant to be; None if it is known, or near to none or to several."""
-    if name in known or len(name.strip("-")) < LEAST_LETTERS:
+    if name in known or name in real or len(name.strip("-")) < LEAST_LETTERS:
         return None
     near = [other for other in known if is_slip(name, other)]
+    if not near and real and len(name.strip("-")) >= LEAST_FOR_TWO:
+        near = [other for other in known if is_two_slips(name, other)]
     return near[0] if len(near) == 1 else None
+
+
+def is_two_slips(one: str, other: str) -> bool:
+    """Whether two slips make one of the other: the first is mended in every way that brings the ends together."""
+    if abs(len(one) - len(other)) > 2 or one[:4] != other[:4]:
+        return False
+    at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    mended = {
+        one[:at] + other[at : at + 1] + one[at + 1 :],
+        one[:at] + one[at + 1 :],
+        one[:at] + other[at : at + 1] + one[at:],
+        one[:at] + one[at + 1 : at + 2] + one[at : at + 1] + one[at + 2 :],
+    }
+    return any(trial == other or is_slip(trial, other) for trial in mended)
 
 
 def is_slip(one: str, other: str) -> bool:

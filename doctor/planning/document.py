@@ -85,7 +85,7 @@ class PlanDocument:
     flags: the command line that gives them.
     options: what could be changed, the settings that fit first.
     kv_tokens: what the cache of vLLM or SGLang holds, over all requests; None for other engines.
-    measured: ``by`` whom, and ``compute`` by place: what was estimated, and what the engine itself measured (it counts).
+    measured: ``by`` whom, and ``compute`` by place: what was estimated, and what the engine measured itself.
     notes: what was assumed. ``problems``: what is wrong with the input.
     """
 

@@ -32,6 +32,31 @@ def test_no_slip(one: str, other: str) -> None:
     assert not is_slip(one, other)
 
 
+@pytest.mark.parametrize("name", ["--n-gpu-lyaer", "--flsh-attnn", "--ctx--sizes", "--cache-tpye-kk", "--ubtach-sizee"])
+def test_two_slips_where_all_flags_are_known(name: str) -> None:
+    known = {"--n-gpu-layers", "--flash-attn", "--ctx-size", "--cache-type-k", "--ubatch-size"}
+    meant = nearest(name, known, {"--no-mmap"})
+    assert meant in known
+    assert nearest(name, known) is None
+
+
+def test_no_flag_of_llama_cpp_is_a_slip_of_another() -> None:
+    from doctor.checking.known_flags import LLAMA_CPP
+
+    assert len(LLAMA_CPP) > 400
+    listed = {
+        "--draft-max",
+        "--ctx-size",
+        "--n-gpu-layers",
+        "--cache-type-k",
+        "--threads",
+        "--parallel",
+        "--batch-size",
+    }
+    assert listed <= LLAMA_CPP
+    assert [name for name in LLAMA_CPP if nearest(name, listed, LLAMA_CPP)] == []
+
+
 def test_what_is_short_known_or_ambiguous_is_left_alone() -> None:
     assert nearest("--prot", {"--port"}) is None
     assert nearest("--parallel", {"--parallel", "--parallels"}) is None
