@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 from doctor.trial import cgroup
 from doctor.trial.launch import MIB, Launch, Limits, launch
+from tests.engines import llama_cpp
 
 pytestmark = pytest.mark.engine
 SERVING = "listening on http"
@@ -25,13 +25,7 @@ SERVING = "listening on http"
 
 @pytest.fixture(scope="module")
 def server() -> str:
-    named = os.environ.get("LLMDOCTOR_LLAMA_CPP")
-    found = shutil.which("llama-server", path=named) if named else shutil.which("llama-server")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no llama-server: LLMDOCTOR_LLAMA_CPP names its folder")
-        pytest.skip("no llama-server: LLMDOCTOR_LLAMA_CPP names its folder")
-    return found
+    return str(llama_cpp() / "llama-server")
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_worker_frozen_in_mid_generation(tiny: Path, port: int) -> None:
 def test_worker_out_of_memory(large: Path, port: int) -> None:
     at = free_port()
     sound = replace(client(large, port, at, "--fit", "off", "--no-warmup"), beside=(worker(at),))
-    broken = replace(sound, beside=(replace(worker(at), address_space=150 * MIB),))
+    broken = replace(sound, beside=(replace(worker(at), address_space=120 * MIB),))
     _document, told = loop(broken, fixed=sound)
     assert told.verdict == "confirmed", told
     assert told.failure is not None
