@@ -12,11 +12,12 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from doctor.api import analyze
     from doctor.checking import check
+    from doctor.errors import UsageProblem
     from doctor.planning.request import plan_request as plan
     from doctor.trial.door import confirm
     from doctor.vocabulary.document import Diagnosis, Finding
 
-__all__ = ["Diagnosis", "Finding", "__version__", "analyze", "check", "confirm", "plan"]
+__all__ = ["Diagnosis", "Finding", "UsageProblem", "__version__", "analyze", "check", "confirm", "plan"]
 
 
 def __getattr__(name: str) -> Any:
@@ -36,6 +37,10 @@ def __getattr__(name: str) -> Any:
         from doctor.planning.request import plan_request
 
         return plan_request
+    if name == "UsageProblem":
+        from doctor.errors import UsageProblem
+
+        return UsageProblem
     if name in {"Diagnosis", "Finding"}:
         from doctor.vocabulary import document
 
