@@ -316,13 +316,17 @@ def _derive_into(derivations: dict[str, dict[str, Derivation]], run: str, facts:
     derivations[run] = add_derived(facts)
 
 
-def add_derived(facts: FactSet) -> dict[str, Derivation]:
-    """Adds the ``memory.*`` facts that can be computed, and says how each came about."""
+def add_derived(facts: FactSet, *, by_rank: bool = False) -> dict[str, Derivation]:
+    """Adds the ``memory.*`` facts that can be computed, and says how each came about.
+
+    Args:
+        by_rank: see ``doctor.memory.derive.derivations``.
+    """
     if not _has_sizes(facts):
         return {}
     from doctor.memory.plan import derive
 
-    derived = derive(_resolver(facts), _collections(facts))
+    derived = derive(_resolver(facts), _collections(facts), by_rank=by_rank)
     for derivation in derived:
         facts.put(derivation.name, derivation.value, "computed")
     return {derivation.name: derivation for derivation in derived}

@@ -33,7 +33,7 @@ def add_room(planned: Planned, model: Model | None, hosts: Sequence[Machine], ro
     told = sorted(f"{name}={facts.value(name)!r}" for name in facts.names() if not name.startswith("env."))
     key = (*planned.run.engines, *told)
     if key not in rooms:
-        found = dict(add_derived(facts))
+        found = dict(add_derived(facts, by_rank=planned.run.engine in _BY_RANK))
         plan = _plan(planned, model, hosts)
         rooms[key] = found | {each.name: each for each in (_of_plan(plan) if plan is not None else [])}, plan
     planned.derivations, planned.plan = rooms[key]

@@ -43,10 +43,15 @@ class _Sheet:
             self.found.append(Derivation(f"memory.{name}", value, unit, expression, known))
 
 
-def derivations(plan: Plan) -> list[Derivation]:
-    """All that can be computed for this plan; nothing is guessed for a missing input."""
+def derivations(plan: Plan, *, by_rank: bool = False) -> list[Derivation]:
+    """All that can be computed for this plan; nothing is guessed for a missing input.
+
+    Args:
+        by_rank: the engine shares every layer out among its cards (vLLM, SGLang): what lies on a device, and what would
+            fit there, the plan of such engines says, not this arithmetic of layers.
+    """
     sheet = _Sheet()
-    for section in (_model, _cache, _devices, _rates, _host, _changes, _numa):
+    for section in (_model, _cache, _rates, _numa) if by_rank else _SECTIONS:
         section(plan, sheet)
     return sheet.found
 
@@ -231,6 +236,9 @@ def _numa(plan: Plan, sheet: _Sheet) -> None:
     if quant:
         expression = "largest file type with copies x size in RAM - reserve"
         sheet.add("numa_quant_that_fits", quant[0], expression, "", ram=whole.ram, reserve=plan.host.reserve)
+
+
+_SECTIONS = (_model, _cache, _devices, _rates, _host, _changes, _numa)
 
 
 def _add_context(plan: Plan, sheet: _Sheet, name: str, places: list[Place], shape: CacheShape | None = None) -> None:

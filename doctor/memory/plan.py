@@ -40,7 +40,7 @@ class Assessment:
         return [_entry(place, run) for place in (*self.plan.devices, self.plan.host) if place.parts]
 
 
-def assess(resolve: Resolve, records: Records) -> Assessment:
+def assess(resolve: Resolve, records: Records, *, by_rank: bool = False) -> Assessment:
     """Everything about memory that the facts of one run allow to say.
 
     Args:
@@ -49,12 +49,12 @@ def assess(resolve: Resolve, records: Records) -> Assessment:
     """
     plan = make_plan(resolve, records)
     disagreement = plan.disagreement
-    return Assessment(plan, derivations(plan), [disagreement] if disagreement else [])
+    return Assessment(plan, derivations(plan, by_rank=by_rank), [disagreement] if disagreement else [])
 
 
-def derive(resolve: Resolve, records: Records) -> list[Derivation]:
-    """The ``memory.*`` facts of one run, each with its expression and inputs."""
-    return assess(resolve, records).derivations
+def derive(resolve: Resolve, records: Records, *, by_rank: bool = False) -> list[Derivation]:
+    """The ``memory.*`` facts of one run, each with its expression and inputs. ``by_rank``: see ``derivations``."""
+    return assess(resolve, records, by_rank=by_rank).derivations
 
 
 def entries(resolve: Resolve, records: Records) -> list[MemoryEntry]:
