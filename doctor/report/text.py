@@ -347,7 +347,9 @@ class _Report:
 
     def what_would_help(self, document: Diagnosis) -> None:
         self.title("What would help")
-        if not document.runs:
+        if not any(source.kind == "log" for source in document.sources):
+            self.say("- a log; before anything runs, llmdoctor check judges a deployment", indent=2, hang=4)
+        elif not document.runs:
             self.say(
                 "- Nothing in the input is known to be of an engine: is it the server's own log?", indent=2, hang=4
             )
