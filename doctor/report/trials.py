@@ -28,11 +28,16 @@ def rows(told: Confirmation) -> list[tuple[str, str, str, str]]:
     after = next((trial for trial in told.trials if trial.which == "after"), None)
     if before is not None:
         found.append(("outcome", _outcome(before.outcome), _outcome(after.outcome) if after else "-", ""))
-    for entry in told.measures:
-        repeats = f"median of {entry.repeats}" if entry.repeats > 1 else ""
-        note = ", ".join(part for part in (_CHANGES.get(entry.change, ""), repeats) if part)
-        found.append((entry.name, _side(entry, "before"), _side(entry, "after"), note))
-    return found
+    return found + [
+        (entry.name, _side(entry, "before"), _side(entry, "after"), _CHANGES.get(entry.change, ""))
+        for entry in told.measures
+    ]
+
+
+def medians(told: Confirmation) -> str:
+    """How many repeats the figures are of; empty for one."""
+    most = max((entry.repeats for entry in told.measures), default=1)
+    return f"median of {most}, ± half the spread" if most > 1 else ""
 
 
 def _outcome(name: str) -> str:
@@ -44,15 +49,23 @@ def _side(entry: Measure, which: str) -> str:
     if value is None:
         return "-"
     told = figure(value, entry.unit)
-    return f"{told} (spread {figure(spread, entry.unit)})" if entry.repeats > 1 and spread else told
+    if entry.repeats < 2 or not spread or spread < 0.01 * abs(value):
+        return told
+    if entry.unit == "bytes":
+        return f"{told} ±{figure(spread / 2, entry.unit)}"
+    return f"{_digits(value)} ±{_digits(spread / 2)} {entry.unit}"
 
 
 def figure(value: float, unit: str) -> str:
     """A figure with its unit, as short as its size allows."""
     if unit == "bytes":
         return format_size(value)
+    return f"{_digits(value)} {unit}"
+
+
+def _digits(value: float) -> str:
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:,.{digits}f} {unit}"
+    return f"{value:,.{digits}f}"
 
 
 def effect(told: Confirmation) -> str:
@@ -100,7 +113,7 @@ def print_table(told: Confirmation, page: Any, indent: int) -> None:
     table = rows(told) if any(trial.which == "after" for trial in told.trials) else []
     if table:
         widths = [max(len(row[column]) for row in (*table, ("", "before", "after"))) for column in range(3)]
-        for name, before, after, note in (("", "before", "after", ""), *table):
+        for name, before, after, note in (("", "before", "after", medians(told)), *table):
             line = f"{name:{widths[0]}}  {before:{widths[1]}}  {after:{widths[2]}}  {note}"
             page.line(" " * indent + line.rstrip(), "" if name else "dim")
     for note in [*told.notes, *told.applied]:

@@ -31,6 +31,9 @@ Ask = Callable[[str, str], bool]
 """Puts a question to the user: what is to be done, in one line, and its details. Without a user the answer is no."""
 MOST_REPEATS = 10
 SPEED_REPEATS = 5
+SOME_LOAD, MOST_LOAD = 0.2, 0.5
+"""The share of the CPUs that other programs may use before it is said, and until speed is not judged any more: two busy
+neighbours of two threads on two CPUs were measured to cost eleven twelfths."""
 GIVEN = "given"
 GIVEN_TITLE = "Start it as you have changed it"
 
@@ -105,7 +108,7 @@ class _Confirming:
         first, seen = self._try(setup, work, "before")
         book = book or seen.book
         if finding is None:
-            finding = _spoken_of(seen.document, self.wanted.rule_id)
+            finding = _spoken_of(seen.document, self.wanted.rule_id, certain=True)
             deployment = seen.deployments.get(finding.runs[0]) if finding is not None and finding.runs else None
             deployment = deployment or next(iter(seen.deployments.values()), None)
             again = self._workload(finding, book)
@@ -179,14 +182,14 @@ class _Confirming:
         return replace(setup, python=setup.python or wanted.embedded, **limits)
 
     def _guard(self, setup: Setup) -> None:
+        if found := self._disturbs(setup):
+            hint = "stop it, or choose another port; --beside-live runs the trial all the same"
+            raise UsageProblem(f"a trial here would disturb a live service: {found}", hint=hint)
+
+    def _disturbs(self, setup: Setup) -> str:
         from doctor.trial.guard import conflicts
 
-        if self.wanted.beside_live:
-            return
-        found = conflicts(setup)
-        if found:
-            hint = "stop it, or choose another port; --beside-live runs the trial all the same"
-            raise UsageProblem(f"a trial here would disturb a live service: {'; '.join(found)}", hint=hint)
+        return "" if self.wanted.beside_live else "; ".join(conflicts(setup))
 
     def _workload(self, finding: Finding | None, book: RuleBook | None) -> Workload:
         wanted = self.wanted
@@ -284,12 +287,17 @@ class _Confirming:
             made = confirmation(before, [], claim, Effect("not_seen"), **more)
             made.verdict, made.reason = "inconclusive", "the change changes nothing: both setups are the same"
             return made
+        if disturbs := self._disturbs(changed.setup):
+            made = confirmation(before, [], claim, Effect("not_seen"), **more)
+            made.verdict, made.reason = "inconclusive", f"not tried: it would disturb a live service: {disturbs}"
+            return made
         self.tell(f"trying {remedy.id}")
         notes = []
+        share = 0.0
         if claim.measures:
             from doctor.trial.guard import busy_share
 
-            if (share := busy_share()) > 0.3:
+            if (share := busy_share()) > SOME_LOAD:
                 notes.append(
                     f"other programs used {share:.0%} of this machine's CPUs: figures vary more than they would"
                 )
@@ -307,7 +315,13 @@ class _Confirming:
         actions = remedy.actions if remedy.id != GIVEN and self.wanted.fixed is None else []
         effect = effect_of(actions, before, after, options) if actions else effect_of_difference(before, after)
         notes += [note for each in after for note in (each.trial.ending.troubles if each.trial.ending else ())]
-        return confirmation(before, after, claim, effect, notes=list(dict.fromkeys(notes)), **more)
+        made = confirmation(before, after, claim, effect, notes=list(dict.fromkeys(notes)), **more)
+        if share > MOST_LOAD and made.verdict != "inconclusive" and not self.wanted.beside_live:
+            made.verdict = "inconclusive"
+            made.reason = (
+                f"other programs used {share:.0%} of this machine's CPUs, so its speed says nothing: {made.reason}"
+            )
+        return made
 
     def _apply(self, made: Confirmation, deployment: Deployment, changed: Changed) -> None:
         from doctor.trial.apply import changed_files, write
@@ -332,7 +346,7 @@ def compare_setups(
         doing._guard(before)
         doing._guard(after)
         first, seen = doing._try(before, work, "before")
-        finding = _spoken_of(seen.document, wanted.rule_id)
+        finding = _spoken_of(seen.document, wanted.rule_id, certain=True)
         claim = doing._claim(finding, seen.book)
         failed = not_reproduced([first], claim) is None
         if not failed and not claim.measures:
@@ -412,12 +426,13 @@ def look(trial: Trial, rule_folders: Sequence[str] = ()) -> Examined:
         return examine_request(replace(request, model=None))
 
 
-def _spoken_of(document: Diagnosis, rule_id: str | None) -> Finding | None:
+def _spoken_of(document: Diagnosis, rule_id: str | None, *, certain: bool = False) -> Finding | None:
+    """The failure to look at: of that rule, or else the root cause (``certain``: no likely one, of a trial that we saw)."""
     if rule_id is not None:
         return next((finding for finding in document.findings if finding.rule_id == rule_id), None)
     for role in ("root_cause", "contributing"):
         for finding in document.findings:
-            if finding.role == role:
+            if finding.role == role and not (certain and finding.missing_facts):
                 return finding
     return None
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from doctor.trial.setup import Setup
+from doctor.trial.setup import Setup, address_of
 from doctor.units import format_size
 
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render", "/dev/davinci", "/dev/accel")
@@ -34,6 +34,11 @@ def conflicts(setup: Setup) -> list[str]:
     address = serves_at(setup) if not setup.python else None
     if address is not None and is_open(*address):
         found.append(f"something listens on {address[0]}:{address[1]} already")
+    found += [
+        f"something listens on {beside.address} already, where {beside.words[0]} is to run"
+        for beside in setup.beside
+        if beside.address is not None and is_open(*address_of(beside.address, "beside"))
+    ]
     services = list(live_services())
     if not services:
         return found

@@ -26,7 +26,7 @@ def server(model: Path, port: int, *more: str) -> Setup:
 
 
 def compared(before: Setup, after: Setup, *measures: str, repeats: int = 3) -> Confirmation:
-    wanted = Wanted(clocks=CLOCKS, repeats=repeats, measures=measures)
+    wanted = Wanted(clocks=CLOCKS, repeats=repeats, measures=measures, beside_live=True)
     return compare_setups(before, after, Workload("one_prompt", answer=20), wanted)
 
 
