@@ -72,7 +72,7 @@ def build(allowed: Sequence[Path], policy: Policy) -> MCPServer[Any]:
     server: MCPServer[Any] = MCPServer("llmdoctor", instructions=_INSTRUCTIONS, version=__version__, log_level="ERROR")
 
     def tool(title: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-        return server.tool(title=title, annotations=_READ_ONLY)  # type: ignore[return-value]
+        return server.tool(title=title, annotations=_READ_ONLY)
 
     @tool("Name the root cause of a failure")
     def analyze(

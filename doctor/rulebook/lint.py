@@ -46,20 +46,23 @@ _EXPRESSION = re.compile(r"^'.*'$|\bif\b.+\belse\b|^[a-z_][\w.]* [*/+-]+ [\w.]+$
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-def lint(extra: Sequence[Path] = ()) -> list[Mistake]:
-    """All mistakes of the shipped rules and of the folders ``extra``."""
+def lint(extra: Sequence[Path] = (), *, only_extra: bool = False) -> list[Mistake]:
+    """All mistakes of the shipped rules and of the folders ``extra``; on request those of the latter only."""
     files = Files()
     for folder in (resources.folder("rules"), *extra):
         load_folder(folder, files)
+    known = {rule.id for _path, rule in files.rules}
+    engines = {dialect.engine for _path, dialect in files.dialects}
+    if only_extra:
+        files.rules = [(path, rule) for path, rule in files.rules if _is_below(path, extra)]
+        files.dialects = [(path, dialect) for path, dialect in files.dialects if _is_below(path, extra)]
     before = len(files.mistakes)
     compile_files(files, [])
     found = files.mistakes[: len(files.mistakes)]
     broken = {mistake.path for mistake in files.mistakes[before:]}
-    known = {rule.id for _path, rule in files.rules}
     for path, rule in files.rules:
         if str(path) not in broken:
             found += [Mistake(str(path), _line_of(path, place), message) for place, message in _rule(path, rule, known)]
-    engines = {dialect.engine for _path, dialect in files.dialects}
     for path, rule in files.rules:
         for entry in rule.engines:
             if entry.name not in engines:
@@ -69,6 +72,10 @@ def lint(extra: Sequence[Path] = ()) -> list[Mistake]:
     for path, dialect in files.dialects:
         found += [Mistake(str(path), _line_of(path, place), message) for place, message in _dialect(dialect)]
     return found
+
+
+def _is_below(path: Path, folders: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:

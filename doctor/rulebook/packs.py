@@ -108,7 +108,7 @@ def lint_problems(book: RuleBook, folders: Sequence[Path]) -> list[Problem]:
     if found is None:
         from doctor.rulebook.lint import lint
 
-        found = [text for mistake in lint(folders) if _is_in(text := str(mistake), folders)]
+        found = [text for mistake in lint(folders, only_extra=True) if _is_in(text := str(mistake), folders)]
         write_cache("lint", key, json.dumps(found))
     problems = []
     for text in found[:_MOST_TOLD]:
