@@ -69,6 +69,9 @@ class _Report:
         self.history(document)
         self.open_questions(document)
         self.problems(document)
+        if document.settings_file:
+            self.say((f"Judged as {document.settings_file} wants it.", "dim"))
+            self.gap()
         if not roots and document.verdict in {"unknown", "failing"} and not document.planned:
             self.what_would_help(document)
         if self.verbose:
