@@ -15,7 +15,7 @@ from doctor.probe.document import Answer, Probe, Status
 
 SECONDS = 1.0
 _WITHIN = 1.25  # of a command's two seconds asking ends there; reading and judging take the rest
-_AT_LEAST = 0.4
+_AT_LEAST = 0.8  # on a machine so busy that starting took a second, answers are worth more than the two seconds
 _LAST_WORDS = 0.1  # questions end before asking does, so that what they had by then is still told
 
 

@@ -133,7 +133,7 @@ def _cli(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_prints_a_page_and_a_document(tmp_path: Path) -> None:
-    page = _cli("probe")
+    page = _cli("probe", "--timeout", "10")
     assert page.returncode == 0, page.stderr
     assert "Memory" in page.stdout
     assert "Absent" in page.stdout
@@ -149,7 +149,7 @@ def test_the_command_prints_a_page_and_a_document(tmp_path: Path) -> None:
 
 
 def test_a_secret_in_the_environment_does_not_leave(tmp_path: Path) -> None:
-    told = _cli("probe", "--format", "json", HF_TOKEN="hf_" + "aB3" * 11, UNRELATED_VARIABLE="nobodys-business")
+    told = _cli("probe", "--timeout", "10", "--format", "json", HF_TOKEN="hf_" + "aB3" * 11, UNRELATED_VARIABLE="nobodys-business")
     assert "aB3aB3" not in told.stdout
     assert "nobodys-business" not in told.stdout
     assert re.search(r"HF_TOKEN=<secret-\d+>", told.stdout)  # other programs on the machine may have secrets too
@@ -180,7 +180,7 @@ def test_a_secret_on_an_engines_command_line_is_not_shown(tmp_path: Path) -> Non
     words = [str(program), "-c", "import time; time.sleep(30)", "--api-key", secret]
     running = subprocess.Popen(words, env={**os.environ, "PYTHONHOME": sys.base_prefix})
     try:
-        shown = _cli("probe").stdout
+        shown = _cli("probe", "--timeout", "10").stdout
     finally:
         running.kill()
         running.wait()
