@@ -149,7 +149,15 @@ def test_the_command_prints_a_page_and_a_document(tmp_path: Path) -> None:
 
 
 def test_a_secret_in_the_environment_does_not_leave(tmp_path: Path) -> None:
-    told = _cli("probe", "--timeout", "10", "--format", "json", HF_TOKEN="hf_" + "aB3" * 11, UNRELATED_VARIABLE="nobodys-business")
+    told = _cli(
+        "probe",
+        "--timeout",
+        "10",
+        "--format",
+        "json",
+        HF_TOKEN="hf_" + "aB3" * 11,
+        UNRELATED_VARIABLE="nobodys-business",
+    )
     assert "aB3aB3" not in told.stdout
     assert "nobodys-business" not in told.stdout
     assert re.search(r"HF_TOKEN=<secret-\d+>", told.stdout)  # other programs on the machine may have secrets too
