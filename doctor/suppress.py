@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _INLINE = re.compile(r"(?P<start>#|;|//|<!--)\s*llmdoctor:\s*ignore\b\s*=?\s*(?P<rules>[\w.,-]*)(?P<rest>[^\n]*)")
 _UNTIL = re.compile(r"[\s,(]*\buntil[\s=:]+(\d{4}-\d\d-\d\d)\b\)?", re.I)
+_MOST_INLINE, _LONGEST_LINE = 1000, 2000  # of a file that nobody would write there may be more
 _COMMENTS = ("#", ";", "//", "<!--")
 _ITEM = re.compile(r"\s*-(?:\s|$)")
 
@@ -162,7 +164,9 @@ def inline(text: Text) -> Iterator[Suppression]:
     if "llmdoctor:" not in text.text:
         return
     lines = text.text.split("\n")
-    for number, line in enumerate(lines, 1):
+    marked = (number for number, line in enumerate(lines, 1) if "llmdoctor:" in line)
+    for number in islice(marked, _MOST_INLINE):
+        line = lines[number - 1][:_LONGEST_LINE]
         found = _INLINE.search(line)
         if found is None:
             continue

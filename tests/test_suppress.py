@@ -120,6 +120,15 @@ def test_how_far_a_comment_reaches(text: str, lines: tuple[int, int]) -> None:
     assert (made.lines, made.reason, made.wrong) == (lines, "y", None)
 
 
+def test_a_hostile_file_takes_no_time() -> None:
+    many = "# llmdoctor: ignore=x y\n" * 40_000
+    assert len(list(inline(Text("f", many)))) == 1000
+    long = "# llmdoctor: ignore=x" + " " * 1_000_000 + "until"
+    (made,) = inline(Text("f", long))
+    assert made.wrong is not None
+    assert list(inline(Text("f", "a: llmdoctor: ignore=x y\n"))) == []
+
+
 def test_the_day_is_the_last_one() -> None:
     from doctor.suppress import suppress
     from tests.report import documents

@@ -30,6 +30,7 @@ CASES: dict[str, Callable[[], Diagnosis]] = {
     "memory": lambda: documents.golden("ktransformers/numa-copies"),
     "healthy": lambda: documents.golden("healthy/llama-box-rpc-context-shift-cured"),
     "patch": documents.with_patch,
+    "suppressed": documents.suppressed,
     "confirmed": confirmed,
     "hostile": documents.hostile,
     "empty": documents.empty,
