@@ -13,8 +13,8 @@ from doctor.cli.report import format_options, hand_over
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from doctor.trial.confirm import Wanted
     from doctor.trial.setup import Setup
+    from doctor.trial.wanted import Wanted
     from doctor.vocabulary.document import Confirmation, Diagnosis
 
 _EXIT = {"confirmed": 0, "refuted": 1, "inconclusive": 3}
@@ -110,8 +110,8 @@ def command(
 
     The exit status is 0 when the fix is confirmed, 1 when it is refuted, 3 when neither could be shown.
     """
-    from doctor.trial.confirm import Wanted, wanted_of_yaml
     from doctor.trial.runners import Clocks
+    from doctor.trial.wanted import Wanted, wanted_of_yaml
 
     if not (case or engine_command or setup_file or compare or endpoint or results):
         raise click.UsageError("Nothing to confirm: name a case, or give --command.")
@@ -234,8 +234,8 @@ def _folder(save: str | None) -> Path | None:
 
 
 def _fixed(text: str, wanted: Wanted) -> Setup:
-    from doctor.trial.confirm import wanted_of_yaml
     from doctor.trial.setup import of_command
+    from doctor.trial.wanted import wanted_of_yaml
 
     if text.endswith((".yaml", ".yml")) and " " not in text:
         return wanted_of_yaml(text, wanted)[0]

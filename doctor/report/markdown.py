@@ -10,7 +10,7 @@ import re
 from doctor.report import outline
 from doctor.report.anonymous import anonymous
 from doctor.report.sums import quantity
-from doctor.report.trials import VERDICTS, effect, rows
+from doctor.report.trials import VERDICTS, effect, medians, rows
 from doctor.vocabulary.document import Confirmation, Diagnosis, Finding, RunEntry
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
@@ -151,8 +151,7 @@ def _tried(title: str, told: Confirmation) -> list[str]:
     lines = [f"{name}: {before} -> {after} {note}".rstrip() for name, before, after, note in rows(told)]
     if told.workload:
         lines.insert(0, f"workload: {told.workload}")
-    if words := effect(told):
-        lines.append(words)
+    lines += [words for words in (effect(told), medians(told)) if words]
     return [*parts, fence("\n".join(lines))] if lines else parts
 
 

@@ -49,10 +49,10 @@ def confirm(
     Raises:
         UsageProblem: there is no command line to run, or it would disturb a live service.
     """
-    from doctor.trial.confirm import Wanted
     from doctor.trial.confirm import confirm as run
     from doctor.trial.runners import Clocks
     from doctor.trial.setup import of_command
+    from doctor.trial.wanted import Wanted
 
     wanted = Wanted(
         paths=[str(path) for path in case],

@@ -18,23 +18,15 @@ from doctor import __version__
 from doctor.errors import UsageProblem
 from doctor.trial import script_driver, workload
 from doctor.trial.compare import Claim, Judged, confirmation, not_reproduced
-from doctor.trial.confirm import (
-    GIVEN,
-    GIVEN_TITLE,
-    Wanted,
-    _Confirming,
-    _no_finding,
-    _spoken_of,
-    _standing,
-    _without_folder,
-    look,
-    no,
-)
+from doctor.trial.confirm import GIVEN, GIVEN_TITLE, Confirming, no
 from doctor.trial.effect import effect_of, effect_of_difference
 from doctor.trial.launch import Ending, Usage
 from doctor.trial.runners import ENGINE_LOG, Trial, write_beside
 from doctor.trial.runners.command import serves_at
-from doctor.trial.setup import Setup, as_data, change, setup_of
+from doctor.trial.seen import look, no_finding, spoken_of, standing, without_folder
+from doctor.trial.setup import Setup, change
+from doctor.trial.setup_yaml import as_data, setup_of
+from doctor.trial.wanted import Wanted
 from doctor.trial.workload import Answer, Outcome, Workload
 from doctor.vocabulary.document import Diagnosis, Finding, RemedyEntry
 
@@ -61,11 +53,11 @@ def plan(wanted: Wanted) -> str:
         UsageProblem: neither the case nor the user tells the command line.
     """
     # Nothing is run here, so nobody has to be asked.
-    doing = _Confirming(wanted, _yes, lambda _text: None, Path())
-    case, finding, deployment = doing._case()
-    setup = doing._setup(case, finding, deployment)
-    work = doing._workload(finding, case.book if case is not None else None)
-    claim = doing._claim(finding, case.book) if case is not None else Claim(measures=wanted.measures)
+    doing = Confirming(wanted, _yes, lambda _text: None, Path())
+    case, finding, deployment = doing.case()
+    setup = doing.setup(case, finding, deployment)
+    work = doing.workload(finding, case.book if case is not None else None)
+    claim = doing.claim(finding, case.book) if case is not None else Claim(measures=wanted.measures)
     remedy, after, manual = _what_to_try(wanted, setup, finding, deployment)
     made: dict[str, Any] = {
         "schema": "llmdoctor/plan/1",
@@ -74,7 +66,7 @@ def plan(wanted: Wanted) -> str:
         "remedy": remedy,
         "measures": list(claim.measures),
         "workload": {"name": work.name, "tokens": work.tokens, "answer": work.answer},
-        "repeats": doing._repeats(claim),
+        "repeats": doing.repeats(claim),
         "deadline": wanted.clocks.deadline,
         "stall": wanted.clocks.stall,
         "manual": manual,
@@ -169,12 +161,12 @@ def judge_results(path: str, wanted: Wanted) -> Diagnosis:
             sides[which].append(Judged(trial, examined.document))
         if seen is None or not sides["before"]:
             raise UsageProblem("holds no trial before the change", subject=path, hint="was the plan run to its end?")
-        doing = _Confirming(wanted, no, lambda _text: None, folder)
-        case, finding, deployment = doing._case()
+        doing = Confirming(wanted, no, lambda _text: None, folder)
+        case, finding, deployment = doing.case()
         named = _text(made.get("rule"), path, "plan.rule") if made.get("rule") is not None else None
-        finding = finding or _spoken_of(sides["before"][0].document, named)
+        finding = finding or spoken_of(sides["before"][0].document, named)
         book = case.book if case is not None else seen.book
-        claim = replace(doing._claim(finding, book), rule_id=finding.rule_id if finding is not None else named)
+        claim = replace(doing.claim(finding, book), rule_id=finding.rule_id if finding is not None else named)
         document = case.document if case is not None else seen.document
         remedy = _remedy_of(finding, made, path)
         if deployment is None:
@@ -195,11 +187,11 @@ def judge_results(path: str, wanted: Wanted) -> Diagnosis:
         host = data.get("host")
         if isinstance(host, str):
             remedy.confirmation.notes.append(f"run on {host[:200]}")
-        finding = finding or _no_finding(document, sides["before"][0])
+        finding = finding or no_finding(document, sides["before"][0])
         if remedy not in finding.remedies:
             finding.remedies.append(remedy)
-        finding.remedies.sort(key=_standing)
-        made_document: Diagnosis = _without_folder(document, folder)
+        finding.remedies.sort(key=standing)
+        made_document: Diagnosis = without_folder(document, folder)
         return made_document
 
 

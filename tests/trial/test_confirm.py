@@ -11,8 +11,9 @@ import pytest
 import doctor
 from doctor.cli import main
 from doctor.errors import UsageProblem
-from doctor.trial.confirm import Wanted, confirm, wanted_of_yaml
+from doctor.trial.confirm import confirm
 from doctor.trial.runners import Clocks
+from doctor.trial.wanted import Wanted, wanted_of_yaml
 from tests.trial import standin
 from tests.trial.loops.conftest import free_port
 from tests.trial.loops.support import tried

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from doctor.errors import UsageProblem
-from doctor.trial.confirm import Wanted
 from doctor.trial.script import judge_results, plan
 from doctor.trial.setup import Setup, of_command
+from doctor.trial.wanted import Wanted
 from tests.trial import standin
 from tests.trial.loops.conftest import free_port
 from tests.trial.loops.support import tried

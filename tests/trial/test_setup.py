@@ -11,7 +11,8 @@ from doctor.errors import UsageProblem
 from doctor.facts.options import KnownOption
 from doctor.remedy.deployment import Deployment
 from doctor.trial.runners.command import environment, is_rpc_server, serves_at
-from doctor.trial.setup import Beside, Setup, as_data, change, of_command, of_deployment, read_setup, setup_of
+from doctor.trial.setup import Beside, Setup, change, of_command, of_deployment
+from doctor.trial.setup_yaml import as_data, read_setup, setup_of
 
 OPTIONS = (
     KnownOption("setting.context", ["-c", "--ctx-size"], ["LLAMA_ARG_CTX_SIZE"], "int"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from doctor.trial.confirm import Wanted, confirm
+from doctor.trial.confirm import confirm
 from doctor.trial.runners import Clocks
 from doctor.trial.setup import Setup
+from doctor.trial.wanted import Wanted
 from doctor.vocabulary.document import Confirmation, Diagnosis
 
 CLOCKS = Clocks(deadline=90, stall=8)

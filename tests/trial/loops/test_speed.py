@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from doctor.trial.confirm import Wanted, compare_setups
+from doctor.trial.confirm import compare_setups
 from doctor.trial.setup import Setup
+from doctor.trial.wanted import Wanted
 from doctor.trial.workload import Workload
 from doctor.vocabulary.document import Confirmation
 from tests import engines
