@@ -20,6 +20,7 @@ title: An engine
 recognise: ['base engine (?P<version>\\S+)', 'base: loading']
 starts: ['base engine (?P<version>\\S+)', {pattern: 'base: loading', weak: true}]
 markers:
+  - {pattern: 'base: loading', means: loading}
   - {pattern: 'base: listening', means: ready}
   - {pattern: 'base: answered', means: progress}
   - {pattern: 'base: stopping', means: stopping}

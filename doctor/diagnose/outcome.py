@@ -31,6 +31,8 @@ def outcome_of(run: Run, *, status: int | None = None, signal: str | None = None
     if ended:
         # The first end is the cause's; what a launcher prints about it afterwards is the echo.
         worst = next((marker.outcome for marker in ended if marker.outcome and marker.outcome.bad), None)
+        if worst is Outcome.CRASHED and not ready and any(marker.means == "loading" for marker in run.markers):
+            return Outcome.FAILED_TO_START  # it was seen to load, and never served
         return worst or ended[-1].outcome or Outcome.STOPPED
     if status is not None and status > 128:
         return Outcome.KILLED if status == 137 else Outcome.CRASHED

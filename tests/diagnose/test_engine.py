@@ -27,6 +27,18 @@ def root(document: Diagnosis) -> Finding:
     return found[0]
 
 
+@pytest.mark.parametrize(
+    ("lines", "outcome"),
+    [
+        ("base: loading\nbase: aborted\n", "failed_to_start"),
+        ("base: loading\nbase: listening\nbase: aborted\n", "crashed"),
+        ("base: aborted\n", "crashed"),
+    ],
+)
+def test_a_crash_while_loading_is_a_failed_start(tmp_path: Path, lines: str, outcome: str) -> None:
+    assert diagnose(book(tmp_path, rule("goes-boom")), START + lines).runs[0].outcome == outcome
+
+
 def test_a_cause_with_its_evidence_and_neighbours(tmp_path: Path) -> None:
     document = diagnose(book(tmp_path, rule("goes-boom")), START + "one\ntwo\nboom at home\nthree\n")
     finding = root(document)
