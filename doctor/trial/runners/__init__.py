@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -158,8 +159,8 @@ def finish(trial: Trial, child: Child) -> None:
 def write_beside(trial: Trial) -> None:
     """The kernel's words, the limits, and what clients were told: files that are read as anybody's would be."""
     ending, setup = trial.ending, trial.setup
-    if ending is not None and ending.kernel:
-        (trial.folder / KERNEL_LOG).write_text("\n".join(ending.kernel) + "\n", encoding="utf-8", errors="replace")
+    if ending is not None and (kernel := _own_lines(trial, ending)):
+        (trial.folder / KERNEL_LOG).write_text("\n".join(kernel) + "\n", encoding="utf-8", errors="replace")
     if ending is not None and (trial.hung or not trial.stopped):  # how we ended a healthy one says nothing of it
         said = {**ending.to_dict(), "kernel": [], "why": "stalled" if trial.hung else ending.why}
         (trial.folder / ENDING).write_text(json.dumps(said) + "\n", encoding="utf-8")
@@ -177,6 +178,15 @@ def write_beside(trial: Trial) -> None:
         told += ["0::/trial", f"/sys/fs/cgroup/trial/memory.max:{setup.memory}"]
     if told:
         (trial.folder / LIMITS).write_text("\n".join(told) + "\n")
+
+
+_OOM = re.compile(r"oom|out of memory|Killed process|(?:memory|memory\+swap|kmem): usage|swapents", re.IGNORECASE)
+
+
+def _own_lines(trial: Trial, ending: Ending) -> list[str]:
+    """The kernel's words of its time, without its words on another program that it killed for memory meanwhile."""
+    killed = ending.why == "out_of_memory" or (ending.signal == "SIGKILL" and not trial.stopped)
+    return [line for line in ending.kernel if killed or not _OOM.search(line)]
 
 
 def run_trial(
