@@ -8,9 +8,7 @@ from typing import Any
 from doctor.facts.options import KnownOption
 
 
-def as_spelled(
-    action: dict[str, Any], options: Sequence[KnownOption], known: Collection[str] = ()
-) -> dict[str, Any]:
+def as_spelled(action: dict[str, Any], options: Sequence[KnownOption], known: Collection[str] = ()) -> dict[str, Any]:
     """A flag as this engine's version has it.
 
     Where the flag is a switch, one with a value is the switch alone, or its opposite, or none. Where another flag has
