@@ -202,8 +202,9 @@ def plain(value: Any) -> Any:
 
 
 def fact_values(facts: FactSet) -> dict[str, Any]:
-    """The winning scalars of a scope, as JSON data."""
-    return {name: plain(facts.value(name)) for name in sorted(facts.names())}
+    """The winning scalars of a scope, as JSON data; an empty list says nothing to a reader."""
+    values = {name: plain(facts.value(name)) for name in sorted(facts.names())}
+    return {name: value for name, value in values.items() if value != []}
 
 
 def fact_origins(facts: FactSet) -> dict[str, str]:
@@ -211,7 +212,7 @@ def fact_origins(facts: FactSet) -> dict[str, str]:
     found = {}
     for name in sorted(facts.names()):
         fact = facts.fact(name)
-        if fact is not None:
+        if fact is not None and fact.value != []:
             found[name] = f"{fact.origin} ({fact.origin.layer})" if fact.origin.line else str(fact.origin)
     return found
 

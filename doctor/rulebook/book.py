@@ -36,7 +36,8 @@ TRACEBACK_PATTERNS = {
     TRACEBACK_KEY: r"Traceback \(most recent call last\):",
     EXCEPTION_KEY: (
         r"(?:^|[\])|:>ZF\d] )(?P<type>(?:[A-Za-z_]\w{0,60}\.){0,8}(?:Exception|[A-Z]\w{0,80}(?:Error(?:\(\w{1,60}\))?"
-        r"|Exception|Interrupt|Exit|Expired|Failed|OutOfResources|Timeout|Iteration|Unsupported)))(?:: (?P<message>.*))?$"
+        r"|Exception|Interrupt|Exit|Expired|Failed|OutOfResources|Timeout|Iteration|Unsupported)))"
+        r"(?:: (?P<message>.*))?$"
     ),
     CHAIN_KEY: r"The above exception was the direct cause of|During handling of the above exception, another",
 }
