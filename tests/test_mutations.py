@@ -23,7 +23,7 @@ Files = dict[Path, str]
 _MODEL_FILE = re.compile(r"[\w.+-]+?(?=(?:[-._](?:I?Q\d\w*|[BbFf][Pp]?16|[Ff]32|mmproj))?(?:-\d{5}-of-\d{5})?\.gguf\b)")
 _PRIVATE = re.compile(r"(?<![\w.])(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}(?![\w.])")
 _OWN_FOLDER = re.compile(r"(?<![\w.~-])/(?:home|Users|srv|mnt|media|models|data|workspace)/[\w.-]+(?=/)")
-_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?=(?:/\d+(?:\.\d+)?)? ?(?:MiB|GiB|MB|GB|kB|KiB)(?!\w))")
+_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?=(?: ?/ ?\d+(?:\.\d+)?)? ?(?:MiB|GiB|MB|GB|kB|KiB)(?!\w))")
 _DEVICE = re.compile(r"\b(CUDA|ROCm|Vulkan|SYCL|CANN|MUSA)(\d)\b")
 _PLATFORM_PREFIX = re.compile(
     r"(?:[\w.-]+ *\| |\[pod/|<\d+>|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |\d{4}-\d\d-\d\dT\S+ std(?:out|err) [PF] |\{\")"
