@@ -167,7 +167,7 @@ def root_causes(folder: Path, expect: dict[str, Any]) -> list[str]:
     return [finding.rule_id for finding in document.findings if finding.role == "root_cause"][:1]
 
 
-@pytest.mark.parametrize(("case", "wrapping"), zip(CASES, cycle(WRAPPINGS)), ids=[name(case) for case in CASES])
+@pytest.mark.parametrize(("case", "wrapping"), list(zip(CASES, cycle(WRAPPINGS))), ids=[name(case) for case in CASES])
 def test_the_root_cause_stays(case: Path, wrapping: Mutation, tmp_path: Path) -> None:
     expect = yaml.safe_load(expectation(case).read_text(encoding="utf-8"))
     exempt: dict[str, str] = expect.get("mutations") or {}  # mutation -> why the answer is another one then
