@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from doctor.cli.options import Policy, rule_options
 from doctor.cli.report import format_options, hand_over
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ _EXIT = {"confirmed": 0, "refuted": 1, "inconclusive": 3}
 @click.option("--script", is_flag=True, help="Write a plan that runs elsewhere, instead of running anything here.")
 @click.option("--results", metavar="FILE", help="Judge what such a plan has brought back.")
 @click.option("--save", metavar="DIR", help="Keep the trials' logs.")
-@click.option("--rules", "rule_folders", multiple=True, metavar="FOLDER", help="Further rules.")
 @format_options
+@rule_options
 @click.option("-v", "--verbose", count=True, help="All remedies, references, facts.")
 def command(
     case: tuple[str, ...],
@@ -91,7 +92,7 @@ def command(
     script: bool,
     results: str | None,
     save: str | None,
-    rule_folders: tuple[str, ...],
+    policy: Policy,
     format_: str | None,
     output: str | None,
     verbose: int,
@@ -120,7 +121,9 @@ def command(
         paths=case,
         command=engine_command,
         env_files=env_files,
-        rule_folders=rule_folders,
+        rule_folders=policy.rules,
+        choice=policy.file.choice,
+        baseline=policy.baseline,
         model=model,
         remedy=remedy,
         rule_id=rule_id,
@@ -151,7 +154,7 @@ def command(
     if results is not None:
         from doctor.trial.script import judge_results
 
-        return _show(judge_results(results, wanted), format_, output, verbose)
+        return _show(judge_results(results, wanted), policy, format_, output, verbose)
     with _Display(always=yes) as display:
         if endpoint is not None:
             from doctor.trial.confirm import confirm_endpoint
@@ -165,13 +168,14 @@ def command(
             from doctor.trial.confirm import confirm
 
             told = confirm(wanted, display.ask, display.tell)
-    return _show(told, format_, output, verbose)
+    return _show(told, policy, format_, output, verbose)
 
 
-def _show(told: Diagnosis | Confirmation, format_: str | None, output: str | None, verbose: int) -> int:
+def _show(told: Diagnosis | Confirmation, policy: Policy, format_: str | None, output: str | None, verbose: int) -> int:
     from doctor.vocabulary.document import Confirmation
 
     if isinstance(told, Confirmation):
+        told = _finished(told, policy)
         from doctor.report.formats import deliver
         from doctor.report.trials import as_json, print_comparison
 
@@ -180,6 +184,7 @@ def _show(told: Diagnosis | Confirmation, format_: str | None, output: str | Non
         else:
             print_comparison(told)
         return _EXIT[told.verdict]
+    told = policy.finish(told)
     hand_over(told, format_, output, verbose=verbose)
     verdicts = [
         remedy.confirmation.verdict
@@ -190,12 +195,20 @@ def _show(told: Diagnosis | Confirmation, format_: str | None, output: str | Non
     return min((_EXIT[verdict] for verdict in verdicts), default=3)
 
 
+def _finished(told: Confirmation, policy: Policy) -> Confirmation:
+    """Without what the settings want to be replaced: in a document, as they know of nothing smaller."""
+    from doctor.trial.seen import carrying
+
+    finished = policy.finish(carrying(told)).findings[0].remedies[0].confirmation
+    return told if finished is None else finished
+
+
 def _check_words(workload: str | None, measures: tuple[str, ...]) -> None:
     from doctor.trial.compare import FIGURES
-    from doctor.trial.workload import NAMES
+    from doctor.vocabulary.terms import WORKLOADS
 
-    if workload is not None and workload not in NAMES:
-        raise click.UsageError(f"--workload takes one of {', '.join(NAMES)}, not {workload!r}.")
+    if workload is not None and workload not in WORKLOADS:
+        raise click.UsageError(f"--workload takes one of {', '.join(WORKLOADS)}, not {workload!r}.")
     known = [figure.name for figure in FIGURES]
     for name in _figures(measures):
         if name not in known:

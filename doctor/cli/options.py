@@ -13,6 +13,7 @@ from doctor.settings.file import Loaded, settings_for
 from doctor.vocabulary.terms import Severity
 
 if TYPE_CHECKING:
+    from doctor.api import Request
     from doctor.vocabulary.document import Diagnosis
 
 _FINDINGS = {"root_cause", "contributing", "risk"}
@@ -33,6 +34,28 @@ class Policy:
     strict: bool = False
     rules: tuple[str, ...] = ()
     baseline: str | None = None
+
+    def prove(self) -> None:
+        """For what begins long before it judges: mistakes in what was chosen are told at once.
+
+        Raises:
+            UsageProblem: of rules, names of rules and the baseline, one can't be used.
+        """
+        chosen = self.file.choice
+        if self.rules or chosen.select or chosen.ignore or chosen.severity:
+            from doctor.api import load_rules
+
+            load_rules(self.rules, chosen)
+        if self.baseline is not None:
+            from doctor.suppress import read_baseline
+
+            read_baseline(self.baseline)
+
+    def request(self, **more: Any) -> Request:
+        """What to analyze by these rules."""
+        from doctor.api import Request
+
+        return Request(rule_folders=self.rules, choice=self.file.choice, baseline=self.baseline, **more)
 
     def finish(self, document: Diagnosis) -> Diagnosis:
         """The document as it may be shown: it names the file of settings, and what that wants to be replaced is."""
@@ -75,41 +98,38 @@ def config_options(command: _Command) -> _Command:
     return config(no_config(with_file))  # type: ignore[return-value]
 
 
-def policy_options(command: _Command) -> _Command:
-    """``--rules``, ``--baseline``, ``--fail-on``, ``--strict`` and those of `config_options`: it gets ``policy``."""
-    options = (
-        click.option(
-            "--rules", "rule_folders", multiple=True, metavar="FOLDER|NAME", help="Further rules: a folder or a pack."
-        ),
-        click.option("--baseline", metavar="FILE", help="Accepted findings, as --write-baseline of `check` writes it."),
-        click.option(
-            "--fail-on",
-            type=click.Choice([severity.value for severity in Severity]),
-            show_default="major",
-            help="Exit with 1 when there is a finding this grave.",
-        ),
-        click.option("--strict", is_flag=True, help="Exit with 3 when a rule this grave could not be judged."),
+def rule_options(command: _Command) -> _Command:
+    """``--rules``, ``--baseline`` and those of `config_options`: the command gets ``policy``."""
+    rules = click.option(
+        "--rules", "rule_folders", multiple=True, metavar="FOLDER|NAME", help="Further rules: a folder or a pack."
+    )
+    accepted = click.option(
+        "--baseline", metavar="FILE", help="Accepted findings, as --write-baseline of `check` writes it."
     )
 
     @functools.wraps(command)
-    def with_policy(
-        *args: Any,
-        file: Loaded,
-        rule_folders: tuple[str, ...],
-        baseline: str | None,
-        fail_on: str | None,
-        strict: bool,
-        **given: Any,
-    ) -> Any:
-        policy = Policy(
-            file,
-            Severity(fail_on) if fail_on else file.settings.fail_on,
-            strict or file.settings.strict,
-            (*file.rules, *rule_folders),
-            baseline or file.baseline,
-        )
+    def with_policy(*args: Any, file: Loaded, rule_folders: tuple[str, ...], baseline: str | None, **given: Any) -> Any:
+        wanted = file.settings
+        policy = Policy(file, wanted.fail_on, wanted.strict, (*file.rules, *rule_folders), baseline or file.baseline)
         return command(*args, policy=policy, **given)
 
-    for option in reversed(options):
-        with_policy = option(with_policy)
-    return config_options(with_policy)  # type: ignore[return-value]
+    return config_options(rules(accepted(with_policy)))  # type: ignore[return-value]
+
+
+def policy_options(command: _Command) -> _Command:
+    """``--fail-on``, ``--strict`` and those of `rule_options`: the command gets ``policy``."""
+    fail = click.option(
+        "--fail-on",
+        type=click.Choice([severity.value for severity in Severity]),
+        show_default="major",
+        help="Exit with 1 when there is a finding this grave.",
+    )
+    strictly = click.option("--strict", is_flag=True, help="Exit with 3 when a rule this grave could not be judged.")
+
+    @functools.wraps(command)
+    def with_limits(*args: Any, policy: Policy, fail_on: str | None, strict: bool, **given: Any) -> Any:
+        policy.fail_on = Severity(fail_on) if fail_on else policy.fail_on
+        policy.strict = strict or policy.strict
+        return command(*args, policy=policy, **given)
+
+    return rule_options(fail(strictly(with_limits)))  # type: ignore[return-value]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from doctor.cli.options import Policy, exit_status, rule_options
 from doctor.cli.report import format_options
 from doctor.vocabulary.terms import Severity
 
@@ -33,12 +34,14 @@ _EXPLAINED = {"failing", "unknown"}
     help="End with 1 when there is a finding this grave, whatever the engine ends with.",
 )
 @format_options
+@rule_options
 @click.option("-v", "--verbose", count=True, help="All remedies, references, facts; and of a healthy run the figures.")
 def command(
     words: tuple[str, ...],
     save: str | None,
     ready_timeout: float | None,
     fail_on: str | None,
+    policy: Policy,
     format_: str | None,
     output: str | None,
     verbose: int,
@@ -59,11 +62,12 @@ def command(
     from doctor.trial.launch import NotStarted
     from doctor.trial.run import running
 
+    policy.prove()
     folder = case.prepare(save) if save else None
     try:
         with running(words, folder / case.OUTPUT if folder else None, ready_timeout) as passing:
             seen = passing.until_ended()
-            document = _diagnosis(words, seen, folder or passing.child.output.parent, saved=folder is not None)
+            document = _diagnosis(words, seen, folder or passing.child.output.parent, policy, saved=folder is not None)
     except NotStarted as problem:
         click.echo(f"llmdoctor: {problem}", err=True)
         if folder is not None:
@@ -74,15 +78,12 @@ def command(
     _tell(seen, document, words[0], format_, output, verbose)
     if folder is not None:
         click.echo(f"llmdoctor: kept in {folder}: llmdoctor analyze {folder}", err=True)
-    if fail_on is not None and document is not None:
-        from doctor.cli.options import exit_status
-
-        if exit_status(document, fail_on, strict=False):
-            return 1
+    if fail_on is not None and document is not None and exit_status(document, fail_on, strict=False):
+        return 1
     return NOT_READY if seen.not_ready is not None else seen.ending.code
 
 
-def _diagnosis(words: tuple[str, ...], seen: Seen, folder: Path, *, saved: bool) -> Diagnosis | None:
+def _diagnosis(words: tuple[str, ...], seen: Seen, folder: Path, policy: Policy, *, saved: bool) -> Diagnosis | None:
     """What was seen, diagnosed; None where that itself fails, which must not cost the engine's exit status."""
     from doctor.errors import UsageProblem
     from doctor.trial import case
@@ -91,7 +92,7 @@ def _diagnosis(words: tuple[str, ...], seen: Seen, folder: Path, *, saved: bool)
         case.write(folder, words, seen)
         if saved or seen.ending.code:
             case.write_machine(folder)
-        return case.diagnose(folder, saved=saved)
+        return policy.finish(case.diagnose(policy.request(paths=[str(folder)]), saved=saved))
     except (OSError, UsageProblem) as error:
         click.echo(f"llmdoctor: no diagnosis: {error}", err=True)
         return None

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from doctor.cli.options import Policy, rule_options
+
 if TYPE_CHECKING:
     from doctor.report.page import Page
     from doctor.trial.follow import Followed
@@ -24,7 +26,10 @@ _STYLE = {"fatal": "bold red", "major": "bold yellow"}
 @click.option("--journal", "journals", multiple=True, metavar="UNIT", help="Follow a systemd unit's journal.")
 @click.option("--docker", "containers", multiple=True, metavar="NAME", help="Follow a container's log.")
 @click.option("--format", "format_", type=click.Choice(["text", "jsonl"]), default="text", show_default=True)
-def command(paths: tuple[str, ...], journals: tuple[str, ...], containers: tuple[str, ...], format_: str) -> int:
+@rule_options
+def command(
+    paths: tuple[str, ...], journals: tuple[str, ...], containers: tuple[str, ...], format_: str, policy: Policy
+) -> int:
     """Follow logs of what runs already, and tell each new finding once.
 
     Begins with the run that is in the log already. Rotated logs go on; when the engine starts anew, its findings count
@@ -45,7 +50,7 @@ def command(paths: tuple[str, ...], journals: tuple[str, ...], containers: tuple
     followed += [Command(Service("docker", name)) for name in containers]
     from doctor.trial.watch import Watch
 
-    watch = Watch(followed)
+    watch = Watch(followed, policy.request(), policy.finish)
     tell = _as_json if format_ == "jsonl" else _Text(several=len(followed) > 1)
     try:
         for news in watch.news():

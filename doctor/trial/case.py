@@ -17,6 +17,7 @@ from doctor.errors import UsageProblem
 from doctor.redact import Redactor
 
 if TYPE_CHECKING:
+    from doctor.api import Request
     from doctor.trial.run import Seen
     from doctor.vocabulary.document import Diagnosis
 
@@ -104,18 +105,18 @@ def chosen(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def diagnose(folder: Path, *, saved: bool) -> Diagnosis:
-    """The diagnosis of a case. One that is not kept is spoken of by the names of its files alone."""
-    from doctor.api import Request, analyze_request
+def diagnose(request: Request, *, saved: bool) -> Diagnosis:
+    """The diagnosis of a case, the folder in ``request``; of one that is not kept its files' names alone are told."""
+    from doctor.api import analyze_request
 
-    document = analyze_request(Request(paths=[str(folder)]))
-    return document if saved else _Nearer(folder).data(document)
+    document = analyze_request(request)
+    return document if saved else _Nearer(request.paths[0]).data(document)
 
 
 class _Nearer(Redactor):
     """Takes the folder out of paths."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str) -> None:
         super().__init__()
         self._prefix = f"{folder}/"
 

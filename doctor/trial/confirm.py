@@ -110,6 +110,8 @@ class Confirming:
                 command=wanted.command,
                 env_files=wanted.env_files,
                 rule_folders=wanted.rule_folders,
+                choice=wanted.choice,
+                baseline=wanted.baseline,
                 model=wanted.model,
             )
         )
@@ -218,7 +220,7 @@ class Confirming:
         label = f"trial {self.count}, {which} the change"
         trial = run_trial(setup, work, folder, self.wanted.clocks, lambda text: self.tell(f"{label}: {text}"))
         self.tell(f"{label}: judging")
-        seen = look(trial, self.wanted.rule_folders)
+        seen = look(trial, self.wanted.rule_folders, self.wanted.choice)
         return Judged(trial, seen.document), seen
 
     def more(self, setup: Setup, work: Workload, which: str, claim: Claim, others: int = 1) -> list[Judged]:
@@ -347,7 +349,7 @@ def confirm_endpoint(url: str, wanted: Wanted, tell: Tell = lambda _text: None) 
         case, finding, _deployment = doing.case()
         work = doing.workload(finding, case.book if case is not None else None)
         trial = run(url, work, folder / "01-endpoint", wanted.clocks, tell)
-        seen = look(trial, wanted.rule_folders)
+        seen = look(trial, wanted.rule_folders, wanted.choice)
         judged = Judged(trial, seen.document)
         claim = doing.claim(finding, seen.book)
         made = confirmation([judged], [], claim, Effect("not_seen"), workload=work.words)

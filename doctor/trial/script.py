@@ -29,6 +29,7 @@ from doctor.trial.setup_yaml import as_data, setup_of
 from doctor.trial.wanted import Wanted
 from doctor.trial.workload import Answer, Outcome, Workload
 from doctor.vocabulary.document import Diagnosis, Finding, RemedyEntry
+from doctor.vocabulary.terms import WORKLOADS
 
 if TYPE_CHECKING:
     from doctor.remedy.deployment import Deployment
@@ -156,7 +157,7 @@ def judge_results(path: str, wanted: Wanted) -> Diagnosis:
         seen = None
         for number, entry in enumerate(_list(data.get("trials"), path, "trials", _MOST_TRIALS), 1):
             trial, which = _trial(entry, folder / f"{number:02}", work, path, f"trials.{number}")
-            examined = look(trial, wanted.rule_folders)
+            examined = look(trial, wanted.rule_folders, wanted.choice)
             seen = seen or examined
             sides[which].append(Judged(trial, examined.document))
         if seen is None or not sides["before"]:
@@ -225,7 +226,7 @@ def _load(path: str) -> dict[str, Any]:
 def _work(made: Mapping[str, Any], path: str) -> Workload:
     told = _mapping(made.get("workload"), path, "plan.workload")
     name = told.get("name")
-    if name not in workload.NAMES:
+    if name not in WORKLOADS:
         raise UsageProblem(f"no such workload: {str(name)[:60]!r}", subject=f"{path}: plan.workload.name")
     tokens = _number(told.get("tokens"), path, "plan.workload.tokens")
     return Workload(name, int(tokens) if tokens else None)

@@ -9,17 +9,19 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doctor import __version__
 from doctor.api import Examined, Request, examine_request
 from doctor.errors import UsageProblem
-from doctor.vocabulary.document import Diagnosis, Finding, RemedyEntry
+from doctor.vocabulary.document import Confirmation, Diagnosis, Finding, RemedyEntry
 from doctor.vocabulary.terms import Severity
 
 if TYPE_CHECKING:
+    from doctor.settings import Choice
     from doctor.trial.compare import Judged
     from doctor.trial.runners import Trial
 
 
-def look(trial: Trial, rule_folders: Sequence[str] = ()) -> Examined:
+def look(trial: Trial, rule_folders: Sequence[str] = (), choice: Choice | None = None) -> Examined:
     """The diagnosis of what a trial wrote: as ``llmdoctor analyze`` would give it."""
     setup = trial.setup
     words = [f"{name}={value}" for name, value in setup.env.items() if value is not None]
@@ -30,6 +32,7 @@ def look(trial: Trial, rule_folders: Sequence[str] = ()) -> Examined:
         paths=trial.paths(),
         command=shlex.join([*words, *setup.words]) if named else None,
         rule_folders=rule_folders,
+        choice=choice,
         model=str(model) if model is not None and model.is_file() else None,
     )
     for given in (request, replace(request, model=None)):
@@ -92,7 +95,19 @@ def limit_of(case: Examined | None, finding: Finding | None, limit: str) -> int 
 
 def no_finding(document: Diagnosis, first: Judged) -> Finding:
     """Where no rule names the failure, its confirmation still has to stand somewhere."""
-    finding = Finding(
+    document.findings.append(_trial(f"Tried on this machine: {first.words}."))
+    return document.findings[-1]
+
+
+def carrying(told: Confirmation) -> Diagnosis:
+    """A document that holds nothing else, for what is done to documents alone."""
+    finding = _trial("")
+    finding.remedies = [RemedyEntry(id="trial", title="", removes="cause", safety="display_only", confirmation=told)]
+    return Diagnosis(llmdoctor=__version__, verdict="unknown", findings=[finding])
+
+
+def _trial(summary: str) -> Finding:
+    return Finding(
         id="trial",
         rule_id="trial",
         family="unknown",
@@ -100,11 +115,9 @@ def no_finding(document: Diagnosis, first: Judged) -> Finding:
         severity=Severity.INFO,
         confidence="high",
         title="A trial of this deployment",
-        summary=f"Tried on this machine: {first.words}.",
+        summary=summary,
         known_by="reproduced",
     )
-    document.findings.append(finding)
-    return finding
 
 
 def without_folder(value: Any, folder: Path) -> Any:

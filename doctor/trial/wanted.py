@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from doctor.errors import UsageProblem
-from doctor.trial import workload as workloads
 from doctor.trial.runners import Clocks
 from doctor.trial.setup import Setup
 from doctor.trial.setup_yaml import read_setup
+from doctor.vocabulary.terms import WORKLOADS
+
+if TYPE_CHECKING:
+    from doctor.settings import Choice
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Wanted:
         workload, tokens: in place of what the rule names.
         memory, address_space, locked_memory: limits of every trial, bytes; None: those that the case tells.
         save: where the trials' logs are kept.
+        rule_folders, choice: of all trials and of the case; ``baseline``, what is accepted, of the case alone.
         rule_id: the failure to look at; None: the case's root cause.
     """
 
@@ -32,6 +37,8 @@ class Wanted:
     setup: Setup | None = None
     env_files: Sequence[str] = ()
     rule_folders: Sequence[str] = ()
+    choice: Choice | None = None
+    baseline: str | None = None
     model: str | None = None
     remedy: str | None = None
     rule_id: str | None = None
@@ -58,8 +65,8 @@ def wanted_of_yaml(path: str, wanted: Wanted) -> tuple[Setup, Wanted]:
     """
     setup, more = read_setup(path)
     name, tokens = more.get("workload"), more.get("tokens")
-    if name is not None and name not in workloads.NAMES:
-        raise UsageProblem("no such workload", subject=f"{path}: workload", hint=", ".join(workloads.NAMES))
+    if name is not None and name not in WORKLOADS:
+        raise UsageProblem("no such workload", subject=f"{path}: workload", hint=", ".join(WORKLOADS))
     if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 < tokens <= 1_000_000):
         raise UsageProblem("a number of tokens is expected", subject=f"{path}: tokens")
     return setup, replace(wanted, workload=wanted.workload or name, tokens=wanted.tokens or tokens)

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from doctor.api import conclude, load_rules
+from doctor.api import Request, examine, load_rules
 from doctor.intake import take_in
 from doctor.scan.database import Database
 from doctor.scan.scanner import scan
+from doctor.suppress import read_baseline
 from doctor.trial.follow import Followed
 from doctor.vocabulary.terms import Severity
 
 if TYPE_CHECKING:
-    from doctor.rulebook.book import RuleBook
     from doctor.vocabulary.document import Diagnosis, Finding, RunEntry
 
 KEPT_BYTES = 4 << 20
@@ -32,6 +32,8 @@ _QUIET_SECONDS = 0.5  # the lines that explain a failure come right behind it: t
 _MOST_SECONDS = 5.0  # but not for ever
 _LONGEST_LINE = 1 << 20
 _TELLING = {"starts", "markers"}
+Judging = Callable[[bytes], "Diagnosis"]
+Finish = Callable[["Diagnosis"], "Diagnosis"]
 _OMITTED = b"[llmdoctor: older lines of this run were left out here]\n"
 
 
@@ -101,12 +103,11 @@ class Story:
         """Whether something mattered that was not judged yet."""
         return self._due is not None
 
-    def judge(self, book: RuleBook) -> Iterator[News]:
+    def judge(self, judging: Judging) -> Iterator[News]:
         """What is new since the last time."""
         self._due = None
         text = self._text()
-        intake = take_in(["-"], book, stdin=io.BytesIO(text), workers=1)
-        document = conclude(intake, book)
+        document = judging(text)
         begin = _present(document)
         if begin > 1:
             self._begin_at(begin, text)
@@ -153,8 +154,22 @@ def _engine(document: Diagnosis) -> str:
 class Watch:
     """Several logs, each with its own story."""
 
-    def __init__(self, followed: list[Followed]) -> None:
-        self._book, _ = load_rules()
+    def __init__(
+        self, followed: list[Followed], request: Request | None = None, finish: Finish = lambda document: document
+    ) -> None:
+        """
+        Args:
+            request: the rules, and what is accepted.
+            finish: what is done to a document before something of it is shown.
+
+        Raises:
+            UsageProblem: of rules, names of rules and the baseline, one can't be used.
+        """
+        request = request or Request()
+        self._request, self._finish = request, finish
+        self._book, _ = load_rules(request.rule_folders, request.choice)
+        if request.baseline is not None:
+            read_baseline(request.baseline)  # a mistake in it is told at once
         self._database = Database(self._book.patterns())
         self.stories = [Story(each) for each in followed]
         self.findings = 0
@@ -172,7 +187,7 @@ class Watch:
                 while note := story.followed.note():
                     yield News("note", story.followed.path, story.run, note)
                 if story.is_due():
-                    for item in story.judge(self._book):
+                    for item in story.judge(self._judged):
                         self.findings += item.kind == "finding"
                         yield item
                 if not story.greeted and not data and not story.waits():
@@ -180,6 +195,12 @@ class Watch:
                     yield News("watching", story.followed.path, story.run, story.state)
             if not busy:
                 time.sleep(_POLL_SECONDS)
+
+    def _judged(self, text: bytes) -> Diagnosis:
+        """The kept text as `analyze` sees it. A baseline's entries count what they take, so it is read each time."""
+        accepted = read_baseline(self._request.baseline) if self._request.baseline is not None else []
+        intake = take_in(["-"], self._book, stdin=io.BytesIO(text), workers=1)
+        return self._finish(examine(intake, self._book, accepted=accepted).document)
 
     def close(self) -> None:
         for story in self.stories:

@@ -15,18 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-Name = Literal[
-    "load_only",
-    "one_prompt",
-    "fill_context",
-    "generate_past_context",
-    "parallel_requests",
-    "long_prefill",
-    "embedding",
-]
-NAMES: tuple[str, ...] = get_args(Name)
+if TYPE_CHECKING:
+    from doctor.vocabulary.terms import WorkloadName
 
 ANSWER_TOKENS = 48
 """Tokens asked for where speed is measured or a run only has to show that it works."""
@@ -49,7 +41,7 @@ class Workload:
         answer: tokens to generate where the workload does not say otherwise.
     """
 
-    name: Name
+    name: WorkloadName
     tokens: int | None = None
     answer: int = ANSWER_TOKENS
 

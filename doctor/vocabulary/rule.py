@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from doctor.vocabulary.terms import Evidence, Kind, Outcome, Phase, Severity
+from doctor.vocabulary.terms import Evidence, Kind, Outcome, Phase, Severity, WorkloadName
 
 Expression = str
 Template = str
@@ -227,15 +227,7 @@ class Examples(Strict):
 class Confirm(Strict):
     """How a re-run tells whether the remedy worked."""
 
-    workload: Literal[
-        "load_only",
-        "one_prompt",
-        "fill_context",
-        "generate_past_context",
-        "parallel_requests",
-        "long_prefill",
-        "embedding",
-    ]
+    workload: WorkloadName
     gone: list[str] = Field(default_factory=list, description="signatures that must not be seen again")
     tokens_at_least: Expression | None = None
     measures: list[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal, get_args
 
 
 class Kind(StrEnum):
@@ -72,3 +73,15 @@ class Outcome(StrEnum):
 
 
 _BAD = {Outcome.CRASHED, Outcome.KILLED, Outcome.FAILED_TO_START, Outcome.HUNG, Outcome.REQUESTS_FAILING}
+
+WorkloadName = Literal[
+    "load_only",
+    "one_prompt",
+    "fill_context",
+    "generate_past_context",
+    "parallel_requests",
+    "long_prefill",
+    "embedding",
+]
+"""What a trial puts to an engine (doctor/trial/workload.py)."""
+WORKLOADS: tuple[str, ...] = get_args(WorkloadName)

@@ -32,9 +32,10 @@ def words(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-c", "from doctor.cli import main; main()", "run", *map(str, arguments)]
 
 
-def run(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, folder: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         words(*arguments),
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -140,6 +141,43 @@ def test_fail_on_decides_the_status_only_when_there_is_something_as_grave() -> N
     assert run("--fail-on", "major", "--", "sh", "-c", f"{MISSING.replace('exit 1', 'exit 7')}").returncode == 1
     assert run("--fail-on", "major", "--", "sh", "-c", "exit 7").returncode == 7
     assert run("--fail-on", "major", "--", "sh", "-c", SERVES).returncode == 0
+
+
+def grades(document: Any) -> dict[str, str]:
+    return {finding["rule_id"]: finding["severity"] for finding in document["findings"]}
+
+
+def test_the_file_of_settings_counts_for_the_diagnosis_and_leaves_the_status_alone(tmp_path: Path) -> None:
+    settings = tmp_path / "llmdoctor.toml"
+    settings.write_text('fail-on = "minor"\nredact-words = ["none.gguf"]\n[severity]\nmodel-file-not-found = "minor"\n')
+    told = ("--format", "json", "-o", tmp_path / "told.json")
+    done = run(*told, "--", "sh", "-c", MISSING.replace("exit 1", "exit 7"), folder=tmp_path)
+    document = json.loads((tmp_path / "told.json").read_text())
+    assert done.returncode == 7
+    assert "none.gguf" in done.stderr  # the engine's own words are passed through as they are
+    assert document["settings_file"] == str(settings)
+    assert grades(document)["model-file-not-found"] == "minor"
+    assert "none.gguf" not in json.dumps(document)
+    done = run(*told, "--no-config", "--", "sh", "-c", MISSING, folder=tmp_path)
+    assert grades(json.loads((tmp_path / "told.json").read_text()))["model-file-not-found"] == "fatal"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("fail_on = 3\n", "did you mean fail-on?"),
+        ('ignore = ["model-file-not-fund"]\n', "did you mean model-file-not-found?"),
+        ('rules = ["./gone"]\n', "gone"),
+        ('baseline = "gone.toml"\n', "gone.toml"),
+    ],
+)
+def test_wrong_settings_are_told_before_the_engine_starts(settings: str, message: str, tmp_path: Path) -> None:
+    """Not after it has run for a week."""
+    (tmp_path / "llmdoctor.toml").write_text(settings)
+    done = run("--", "touch", "started", folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "started").exists()
 
 
 def test_nothing_to_run_is_wrong_usage() -> None:

@@ -48,7 +48,7 @@ class Watching:
             self._lines.put(line)
 
     def next(self) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(self._lines.get(timeout=20))
+        record: dict[str, Any] = json.loads(self._lines.get(timeout=60))
         return record
 
     def finding(self) -> str:
@@ -161,6 +161,33 @@ def test_a_healthy_log_is_silent(tmp_path: Path, watching: Any) -> None:
     write(second, MISSING)
     record = watch.next()
     assert (record["type"], record["path"]) == ("finding", str(second))
+    assert watch.is_silent()
+
+
+def test_the_file_of_settings_counts(tmp_path: Path, watching: Any) -> None:
+    log, settings = tmp_path / "server.log", tmp_path / "settings.toml"
+    write(log, START + MISSING)
+    settings.write_text('redact-words = ["a.gguf"]\n')
+    finding = watching("--config", settings, log).next()["finding"]
+    assert finding["rule_id"] == "model-file-not-found"
+    assert "a.gguf" not in json.dumps(finding)
+    settings.write_text('[severity]\nmodel-file-not-found = "info"\n')
+    record = watching("--config", settings, log).next()
+    assert record.get("finding", {}).get("rule_id") != "model-file-not-found"
+    settings.write_text('ignore = ["model-file-not-fund"]\n')
+    wrong = watching("--config", settings, log).process
+    assert "did you mean model-file-not-found?" in wrong.communicate(timeout=60)[1]
+    assert wrong.returncode == 2
+
+
+def test_what_is_accepted_is_not_told_in_any_run(tmp_path: Path, watching: Any) -> None:
+    log, baseline = tmp_path / "server.log", tmp_path / "accepted.toml"
+    baseline.write_text('[[suppress]]\nrule = "model-file-not-found"\nreason = "it is mounted later"\ncount = 1\n')
+    write(log, START + MISSING)
+    watch = watching("--baseline", baseline, log)
+    watch.looked()
+    write(log, START + MISSING)
+    assert watch.next()["type"] == "run"
     assert watch.is_silent()
 
 

@@ -171,6 +171,43 @@ def test_comparison(program: Path, port: int, tmp_path: Path, capsys: pytest.Cap
     assert json.loads(out)["failure"] == "unknown-flag"
 
 
+def test_the_file_of_settings_counts_for_the_case_and_for_every_trial(
+    program: Path, port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "llmdoctor.toml"
+    settings.write_text('redact-words = ["secret-project"]\n[severity]\nunknown-flag = "fatal"\n')
+    command = f"{program} -m secret-project.gguf --port {port} --no-such-flag"
+    status, out, _err = run(capsys, "--command", command, "--config", str(settings), "--format", "json")
+    document = json.loads(out)
+    assert status == 0
+    assert document["settings_file"] == str(settings)
+    assert document["findings"][0]["severity"] == "fatal"
+    assert document["findings"][0]["remedies"][0]["confirmation"]["verdict"] == "confirmed"
+    assert "secret-project" not in out
+
+
+def test_what_is_accepted_in_a_case_needs_no_cure(case: Path, tmp_path: Path) -> None:
+    baseline = tmp_path / "accepted.toml"
+    baseline.write_text('[[suppress]]\nrule = "vquant-needs-flash-attention"\nreason = "a test host"\n')
+    with pytest.raises(UsageProblem, match="shows no failure"):
+        confirm(Wanted(paths=[str(case)], baseline=str(baseline)))
+
+
+def test_a_comparison_is_shown_without_the_words_that_are_to_be_replaced(
+    program: Path, port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, settings = tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "llmdoctor.toml"
+    settings.write_text('redact-words = ["secret-project"]\n')
+    one.write_text(f"command: {program} -m secret-project.gguf --port {port} --no-such-flag\n")
+    other.write_text(f"command: {program} -m secret-project.gguf --port {port}\n")
+    words = ("--compare", str(one), str(other), "--config", str(settings))
+    for more in ((), ("--format", "json")):
+        status, out, _err = run(capsys, *words, *more)
+        assert status == 0
+        assert "<word-1>" in out
+        assert "secret-project" not in out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -182,6 +219,7 @@ def test_comparison(program: Path, port: int, tmp_path: Path, capsys: pytest.Cap
         (("--endpoint", "ftp://x"), "not an address"),
         (("--setup", "/nonexistent.yaml"), "could not be read"),
         (("/nonexistent",), "/nonexistent"),
+        (("--command", "x", "--config", "/nonexistent.toml"), "/nonexistent.toml"),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
