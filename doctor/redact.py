@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 _SECRET = re.compile(
@@ -136,6 +137,12 @@ _LINE_END = re.compile(r"(\r?\n)")
 _HARMLESS = re.compile(r"(?i)none|null|true|false|unset|<.*>|\*+|[*x.]{3,}|not[ _]?set|\d{1,9}|\$\{?\w+\}?")
 
 
+@lru_cache(maxsize=2_000)
+def _may_hold_one(line: str) -> bool:
+    lowered = line.lower()
+    return any(hint in lowered for hint in _HINTS)
+
+
 @dataclass(slots=True)
 class Redactor:
     """Replaces secrets by ``<secret-1>``, ``<secret-2>``, ..., the same value by the same token.
@@ -184,8 +191,7 @@ class Redactor:
         made = line
         if self._pattern is not None:
             made = self._pattern.sub(lambda found: self._token(found[0]), made)
-        lowered = made.lower()
-        if any(hint in lowered for hint in _HINTS):
+        if _may_hold_one(made):
             made = _SECRET.sub(self._replace, made)
         if made == line and len(self._clean) < _MOST_CLEAN:
             self._clean.add(line)

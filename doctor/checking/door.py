@@ -32,6 +32,8 @@ class Request:
         choice: which of all rules count, and how much.
         baseline: the file of accepted findings.
         reserve: bytes to leave free on every device at the least.
+        every_diff: the changed files of all remedies, not of each finding's first one alone, which is what a terminal
+            shows.
     """
 
     paths: Sequence[str] = ()
@@ -42,6 +44,7 @@ class Request:
     choice: Choice | None = None
     baseline: str | None = None
     reserve: int = 0
+    every_diff: bool = True
 
 
 def check(
@@ -95,7 +98,15 @@ def check_request(request: Request, stdin: BinaryIO | None = None) -> Diagnosis:
     document = Diagnosis(
         llmdoctor=__version__, verdict="unknown", planned=True, sources=deployments.entries, problems=problems
     )
-    unjudged = judge(runs, document, book, deployments, has_model=model is not None, has_machine=bool(hosts))
+    unjudged = judge(
+        runs,
+        document,
+        book,
+        deployments,
+        has_model=model is not None,
+        has_machine=bool(hosts),
+        every_diff=request.every_diff,
+    )
     suppress(document, deployments.texts, accepted, known=book.rules)
     conclude(document, book, unjudged)
     redactor = Redactor()

@@ -36,6 +36,7 @@ def judge(
     *,
     has_model: bool,
     has_machine: bool,
+    every_diff: bool = True,
 ) -> set[str]:
     """Fills the document: runs, settings, memory, findings.
 
@@ -52,7 +53,8 @@ def judge(
                 for name in candidate.missing:
                     unknown[name].append(rule.id)
             elif candidate is not None:
-                document.findings.append(_finding(candidate, planned, len(document.findings) + 1, deployments, book))
+                writer = _writer(planned, book, every_diff)
+                document.findings.append(_finding(candidate, writer, len(document.findings) + 1, deployments))
         if planned.plan is not None:
             document.memory += entries(planned.plan, planned.run.id)
         document.runs.append(run_entry(planned.run, planned.facts))
@@ -94,11 +96,16 @@ def _candidates(
             )
 
 
-def _finding(candidate: Candidate, planned: Planned, number: int, deployments: Deployments, book: RuleBook) -> Finding:
-    rule, run = candidate.rule, planned.run
-    grave = rule.kind is Kind.CAUSE and rule.severity.rank >= Severity.MAJOR.rank
+def _writer(planned: Planned, book: RuleBook, every_diff: bool) -> Writer:
+    run = planned.run
     ground = Ground(book, {}, {run.id: planned.facts}, planned.nodes, [run])
-    writer = Writer(ground, {run.id: planned.deployment}, {run.id: planned.derivations}, before=True)
+    deployments, derivations = {run.id: planned.deployment}, {run.id: planned.derivations}
+    return Writer(ground, deployments, derivations, before=True, every_diff=every_diff)
+
+
+def _finding(candidate: Candidate, writer: Writer, number: int, deployments: Deployments) -> Finding:
+    rule = candidate.rule
+    grave = rule.kind is Kind.CAUSE and rule.severity.rank >= Severity.MAJOR.rank
     finding = writer.write(Judged(candidate, "risk" if grave else "advice"), number, "")
     finding.incident = None
     finding.evidence = _declared(candidate, deployments)

@@ -10,6 +10,7 @@ import click
 
 from doctor.cli.options import Policy, policy_options
 from doctor.cli.report import format_options, hand_over
+from doctor.report.formats import chosen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,6 +81,7 @@ def command(
             choice=policy.file.choice,
             baseline=baseline,
             reserve=policy.file.reserve,
+            every_diff=bool(verbose) or chosen(format_, output) != "text",
         ),
         stdin=sys.stdin.buffer if "-" in deployments else None,
     )

@@ -32,6 +32,7 @@ class Writer:
         derivations: how the computed ``memory.*`` facts of each run came about.
         names_nodes: the input holds several machines, so what is said names the one that it is about.
         before: nothing has run yet: a rule's words about what is to come count.
+        every_diff: see ``propose``.
     """
 
     ground: Ground
@@ -39,6 +40,7 @@ class Writer:
     derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
     names_nodes: bool = False
     before: bool = False
+    every_diff: bool = True
 
     def write(self, judged: Judged, number: int, incident: str) -> Finding:
         candidate = judged.candidate
@@ -93,6 +95,7 @@ class Writer:
             evaluate=candidate.scope.evaluate,
             deployment=self._deployment(candidate),
             raised_by=lambda facts, removed: self._raised(candidate, facts, removed),
+            every_diff=self.every_diff,
         )
 
     def _deployment(self, candidate: Candidate) -> Deployment:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from doctor.facts.catalogue import load_catalogue
 from doctor.facts.convert import convert
 from doctor.facts.factset import FactSet
-from doctor.facts.options import KnownOption
 from doctor.read.nodes import UNPLACED
 from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Record
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from doctor.facts.config.argv import Command
     from doctor.facts.config.env import EnvFile
     from doctor.facts.config.workload import Workload
+    from doctor.facts.options import KnownOption
     from doctor.rulebook.book import RuleBook
     from doctor.scan.runs import Observation, Run, Timeline
 
@@ -134,10 +134,7 @@ def commands_for(run: Run, given: Given, book: RuleBook) -> list[tuple[Command, 
 def options_of(run: Run, book: RuleBook) -> list[KnownOption]:
     """The options of the run's engine, nearest dialect first (llama-box's before llama.cpp's)."""
     engines = run.engines or [name for name in ("llama.cpp",) if name in book.dialects]
-    found: list[KnownOption] = []
-    for engine in engines:
-        found += [KnownOption(**option) for option in book.dialects.get(engine, {}).get("options", [])]
-    return found
+    return [option for engine in engines for option in book.options(engine)]
 
 
 def _engine_facts(run: Run, facts: FactSet) -> None:

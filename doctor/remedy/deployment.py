@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from doctor.facts.config.places import Text
+    from doctor.facts.config.places import Place, Text
     from doctor.facts.config.workload import Workload
     from doctor.facts.options import KnownOption
     from doctor.remedy.edits import Edit
@@ -147,11 +147,14 @@ class Deployment:
         if self.workload is None:
             return changed
         before = self.workload
+        declared_at = [*(word.place for word in before.words), *(variable.place for variable in before.variables)]
+        places = [place for place in declared_at if place is not None]
         again = files
         if sum(len(file.text) for file in files.values()) > MAX_REREAD:
-            places = [*(word.place for word in before.words), *(variable.place for variable in before.variables)]
-            near = {before.path, *texts, *(place.path for place in places if place)}
+            near = {before.path, *texts, *(place.path for place in places)}
             again = {path: file for path, file in files.items() if path in near}
+        if before.kind == "kubernetes":
+            again = {path: self._near(file, places) for path, file in again.items()}
         declared = read_deployments(again.values(), self.programs)
         same = [
             each
@@ -159,6 +162,16 @@ class Deployment:
             if (each.kind, each.name, each.path, each.names) == (before.kind, before.name, before.path, before.names)
         ]
         return replace(changed, workload=same[0]) if same else replace(changed, broken=True)
+
+    def _near(self, file: Text, places: Sequence[Place]) -> Text:
+        """A file of manifests without those that the program has nothing in."""
+        from doctor.facts.config.places import Text
+        from doctor.facts.config.yamltext import without_others
+
+        own = {place.start for place in places if place.path == file.path}
+        if self.workload is not None and self.workload.node is not None and self.workload.path == file.path:
+            own.add(self.workload.node.start)
+        return Text(file.path, without_others(file.text, self.files[file.path].text, own), file.newline)
 
     def _holds(self, action: dict[str, Any]) -> bool:
         """Whether the files say what the action wanted."""

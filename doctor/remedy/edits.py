@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import shlex
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from doctor.facts.config.places import Place, Text
 from doctor.redact import Redactor
 
 MAX_LINES = 2000
+_AROUND = 3
+_HUNK = re.compile(r"([-+])(\d+)")
 _SIMPLE = re.compile(r"[\w./:=,@%+~^-]+")
 # What YAML reads as something else than a text: numbers, yes and no, null, and what begins with an indicator.
 _NOT_PLAIN = re.compile(
@@ -53,17 +56,35 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
 
 def unified(path: str, old: str, new: str, newline: str = "\n") -> str:
     """A unified diff that ``patch`` takes, with three lines around a change; fewer where those would show a secret."""
-    if old.count("\n") > MAX_LINES:
+    first, last = _changed(old, new)
+    above = old.count("\n", 0, first)
+    was, now = (_lines(text[first : len(text) - last], newline) for text in (old, new))
+    if max(len(was), len(now)) > MAX_LINES:
         return ""
     redactor, made = Redactor(), ""
     for around in (3, 2, 1, 0):
         lines = []
-        for line in difflib.unified_diff(_lines(old, newline), _lines(new, newline), path, path, n=around):
+        for line in difflib.unified_diff(was, now, path, path, n=around):
+            line = _HUNK.sub(lambda found: f"{found[1]}{int(found[2]) + above}", line) if line[:2] == "@@" else line
             lines += [line] if line.endswith("\n") else [f"{line}\n", "\\ No newline at end of file\n"]
         made = "".join(lines).removesuffix("\n")
         if redactor.text(made) == made:
             break
     return made
+
+
+def _changed(old: str, new: str) -> tuple[int, int]:
+    """How many characters are the same at the start and at the end, but for the lines that a difference shows."""
+    same = bisect_left(range(min(len(old), len(new))), True, key=lambda n: old[: n + 1] != new[: n + 1])
+    rest = min(len(old), len(new)) - same
+    behind = bisect_left(range(rest), True, key=lambda n: old[len(old) - n - 1 :] != new[len(new) - n - 1 :])
+    first = line_start(old, same)
+    for _ in range(_AROUND):
+        first = line_start(old, max(first - 1, 0))
+    last = len(old) - behind
+    for _ in range(_AROUND + 1):
+        last = min(line_end(old, last) + 1, len(old))
+    return first, len(old) - last
 
 
 def _lines(text: str, newline: str) -> list[str]:

@@ -26,6 +26,7 @@ def propose(
     evaluate: Evaluate,
     deployment: Deployment,
     raised_by: Callable[[list[Fact], set[str]], list[str]],
+    every_diff: bool = True,
 ) -> list[RemedyEntry]:
     """The remedies that fit this case, in the rule's order.
 
@@ -36,8 +37,9 @@ def propose(
         evaluate: the value of an expression for this finding.
         deployment: what is deployed, as far as known.
         raised_by: the ids of graver findings that changed settings (and removed ones) would raise.
+        every_diff: of all remedies, not of the first alone; each costs another reading of the changed files.
     """
-    found = []
+    found: list[RemedyEntry] = []
     for remedy in remedies:
         if remedy["when"] is not None:
             wanted = evaluate(remedy["when"])
@@ -47,7 +49,8 @@ def propose(
             as_spelled(_concrete(action, fill, evaluate), deployment.options, deployment.printed)
             for action in remedy["actions"]
         ]
-        changed = deployment.apply([action for action in actions if not action.get("unfilled")])
+        wanted_diff = every_diff or not found
+        changed = deployment.apply([each for each in actions if wanted_diff and not each.get("unfilled")])
         facts, removed = changed_settings(actions, deployment)
         found.append(
             RemedyEntry(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping as Files
 from collections.abc import Sequence
 from contextlib import suppress
-from xml.sax.saxutils import escape
+from html import escape
 
 from doctor.facts.config.places import Place, Text
 from doctor.facts.config.workload import EntryForm, Variable, Workload
@@ -104,7 +104,7 @@ def _line(form: EntryForm, blanks: str, name: str, value: str) -> str:
     if form == "entry":
         return f"{blanks}- name: {name}\n{blanks}  value: {scalar(value)}"
     if form == "plist":
-        return f"{blanks}<key>{escape(name)}</key>\n{blanks}<string>{escape(value)}</string>"
+        return f"{blanks}<key>{escape(name, quote=False)}</key>\n{blanks}<string>{escape(value, quote=False)}</string>"
     if form == "unit":
         return f"Environment={_unit_word(name, value)}"
     if form == "shell":

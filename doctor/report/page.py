@@ -139,6 +139,9 @@ def wrap(text: str, first: int, other: int) -> Iterator[tuple[int, int]]:
     Args:
         first, other: columns of the first row, and of all others.
     """
+    if len(text) <= first and text.isascii() and not text.isspace():  # most of a report: it fits on one row
+        yield 0, len(text.rstrip())
+        return
     room, start, end, used = max(first, 1), 0, 0, 0
     for word in _WORD.finditer(text):
         at, stop = word.span()

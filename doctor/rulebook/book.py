@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctor import __version__, resources
 from doctor.cache import read_cache, write_cache
+from doctor.facts.options import KnownOption
 from doctor.rulebook.stored import FORMAT, Record, pack, unpack
 from doctor.vocabulary.terms import Evidence, Kind, Outcome, Phase, Severity
 
@@ -113,6 +114,8 @@ class RuleBook:
     nodes: dict[str, Any] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     key: str = ""
+    _programs: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _options: dict[str, list[KnownOption]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def patterns(self) -> list[Pattern]:
         """Every pattern, keyed ``r:<rule>:<signature>``, ``d:<engine>:<section>:<index>`` or ``x:...``."""
@@ -139,8 +142,19 @@ class RuleBook:
         return list(dialect["lineage"]) if dialect else []
 
     def programs(self) -> dict[str, str]:
-        """Executable name -> engine."""
-        return {name: engine for engine, dialect in self.dialects.items() for name in dialect["programs"]}
+        """Executable name -> engine. Worked out once, as a check of many files asks for it with each."""
+        if not self._programs:
+            self._programs.update(
+                {name: engine for engine, dialect in self.dialects.items() for name in dialect["programs"]}
+            )
+        return self._programs
+
+    def options(self, engine: str) -> list[KnownOption]:
+        """The flags and variables of an engine, as its own dialect lists them."""
+        if engine not in self._options:
+            listed = self.dialects.get(engine, {}).get("options", [])
+            self._options[engine] = [KnownOption(**option) for option in listed]
+        return self._options[engine]
 
 
 def _is_dense(section: str, line: dict[str, Any]) -> bool:

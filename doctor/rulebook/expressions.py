@@ -150,32 +150,31 @@ class _Evaluator:
         self.problems = problems
 
     def value(self, node: Node) -> Any:
-        match node:
-            case ["const", constant]:
-                return ABSENT if constant is None else constant
-            case ["path", *path]:
-                found = self.scope.resolve(tuple(path))
-                return ABSENT if found is None else found
-            case ["member", whole, key]:
-                return self.safely(values.member, self.value(whole), key)
-            case ["and", *parts]:
-                return self.logic(False, parts)
-            case ["or", *parts]:
-                return self.logic(True, parts)
-            case ["not", part]:
-                return values.negation(values.truth(self.value(part)))
-            case ["neg", part]:
-                return self.safely(values.calculate, "-", 0, self.value(part))
-            case ["if", test, first, second]:
-                return self.choice(test, first, second)
-            case ["compare", first, *rest]:
-                return self.comparison(first, rest)
-            case ["calc", operation, first, second]:
-                return self.safely(values.calculate, operation, self.value(first), self.value(second))
-            case ["test", name, subject, arguments] if name in TESTS:
-                return self.safely(TESTS[name], self.value(subject), *map(self.value, arguments))
-            case ["filter", name, subject, arguments] if name in FILTERS:
-                return self.safely(FILTERS[name], self.value(subject), *map(self.value, arguments))
+        # Thousands of these in a check of many files: a chain of comparisons is a third of what `match` takes.
+        kind = node[0] if node else None
+        if kind == "path":
+            found = self.scope.resolve(tuple(node[1:]))
+            return ABSENT if found is None else found
+        if kind == "const":
+            return ABSENT if node[1] is None else node[1]
+        if kind == "compare":
+            return self.comparison(node[1], node[2:])
+        if kind in {"and", "or"}:
+            return self.logic(kind == "or", node[1:])
+        if kind == "test" and node[1] in TESTS:
+            return self.safely(TESTS[node[1]], self.value(node[2]), *map(self.value, node[3]))
+        if kind == "filter" and node[1] in FILTERS:
+            return self.safely(FILTERS[node[1]], self.value(node[2]), *map(self.value, node[3]))
+        if kind == "calc":
+            return self.safely(values.calculate, node[1], self.value(node[2]), self.value(node[3]))
+        if kind == "member":
+            return self.safely(values.member, self.value(node[1]), node[2])
+        if kind == "if":
+            return self.choice(node[1], node[2], node[3])
+        if kind == "not":
+            return values.negation(values.truth(self.value(node[1])))
+        if kind == "neg":
+            return self.safely(values.calculate, "-", 0, self.value(node[1]))
         self.problems.append(f"not an expression: {str(node)[:MAX_PROBLEM]}")
         return Unknown()
 

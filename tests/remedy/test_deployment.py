@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -519,3 +520,64 @@ spec:
 def test_a_pod_asks_for_gpus(more: str, lines: list[str]) -> None:
     before = deployment({"pod.yaml": POD + more})
     assert changes(before, {"kind": "set_flag", "flag": "--gpus", "value": "2"}) == lines
+
+
+def manifest(number: int, *, padding: int = 0) -> str:
+    filler = "".join(f"    note-{i}: x\n" for i in range(padding))
+    return f"""\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: llm-{number}
+  annotations:
+    of: test
+{filler}spec:
+  containers:
+    - name: vllm
+      image: vllm/vllm-openai:v0.9.2
+      args: [--model=/m/{number}]
+      envFrom: [{{configMapRef: {{name: shared}}}}]
+"""
+
+
+def many(padding: int = 0) -> str:
+    shared = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\ndata:\n  VLLM_USE_V1: '1'\n"
+    return "---\n".join([*(manifest(number, padding=padding) for number in range(5)), shared, manifest(5)])
+
+
+def test_one_of_many_manifests_of_a_file_is_changed_and_the_others_stay() -> None:
+    before = deployment({"all.yaml": many()}, index=3)
+    after = before.apply([flag("--max-model-len", "4096"), env("VLLM_USE_V1", "0")])
+    assert changes(before, flag("--max-model-len", "4096"), env("VLLM_USE_V1", "0")) == [
+        "-      args: [--model=/m/3]",
+        "+      args: [--model=/m/3, --max-model-len=4096]",
+        "-  VLLM_USE_V1: '1'",
+        "+  VLLM_USE_V1: '0'",
+    ]
+    assert after.workload is not None
+    assert after.workload.words[-1].text == "--max-model-len=4096"
+    assert after.files["all.yaml"].text.count("kind: Pod") == 6
+
+
+def test_a_change_in_a_file_of_thousands_of_lines_is_shown_and_applies(tmp_path: Path) -> None:
+    before = deployment({"all.yaml": many(padding=700)}, index=4)
+    after = before.apply([flag("--max-model-len", "4096")])
+    difference = before.diff(after)
+    assert difference is not None
+    assert patched(difference, before, tmp_path) == {"all.yaml": after.files["all.yaml"].text}
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abcd"), max_size=12), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_difference_is_what_the_whole_texts_give(old: list[str], new: list[str], ends: bool) -> None:
+    if not old or not new:
+        return
+    one, other = ("\n".join(lines) + "\n" * ends for lines in (old, new))
+    with tempfile.TemporaryDirectory() as folder:
+        before = Deployment(files={"f": Text("f", one)})
+        difference = before.diff(Deployment(files={"f": Text("f", other)}))
+        if one == other:
+            assert difference is None
+        else:
+            assert difference is not None
+            assert patched(difference, before, Path(folder)) == {"f": other}

@@ -81,7 +81,7 @@ def form_of(path: str, text: str) -> Form:
     services, swap, manifest = _YAML
     if "<plist" in text[:_HEAD] and _LAUNCHD.search(text[:_HEAD]):
         return "launchd"
-    if _UNIT_NAME.search(name) or _UNIT.search(text):
+    if _UNIT_NAME.search(name) or ("\n[" in f"\n{text}" and _UNIT.search(text)):
         return "unit"
     if re.match(r"Modelfile\b", base) or base.endswith(".Modelfile"):
         return "modelfile"

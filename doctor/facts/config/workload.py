@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from doctor.facts.config.env import EnvFile, EnvValue
@@ -86,9 +87,7 @@ class Workload:
 
     def command(self) -> Command | None:
         """The command line; its variables are those that stand on it."""
-        from doctor.facts.config.argv import command_of
-
-        return command_of(self.texts) if self.words else None
+        return _command(tuple(self.texts)) if self.words else None
 
     def command_at(self) -> Origin:
         """Where the first word of the command line stands that this file gives."""
@@ -97,6 +96,14 @@ class Workload:
 
     def limit(self, name: str, value: object, place: Place) -> None:
         self.facts.append(Fact(name, value, Origin(place.path, place.line, Layer.FILE)))
+
+
+@lru_cache(maxsize=64)
+def _command(words: tuple[str, ...]) -> Command | None:
+    """Kept for a while: each remedy that is tried asks for the command line several times, before and after it."""
+    from doctor.facts.config.argv import command_of
+
+    return command_of(words)
 
 
 def environment(variables: Iterable[Variable]) -> list[EnvFile]:

@@ -8,9 +8,9 @@ bounds the walk. A text is cut at ``---`` first: one broken document leaves the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -24,7 +24,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STARTS = {yaml.MappingStartEvent, yaml.SequenceStartEvent}
 _ENDS = {yaml.MappingEndEvent, yaml.SequenceEndEvent}
 _NODES = {yaml.ScalarEvent, yaml.AliasEvent, *_STARTS}
-_DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.M)
+_QUOTES = frozenset("'\"|>")
+_DOCUMENT = re.compile(r"\n---(?=[ \t\r\n]|\Z)")  # not `^` of many lines, which is many times slower
 
 
 class UnreadableYAMLError(Exception):
@@ -117,11 +118,33 @@ class Mapping(Node):
 
 def documents(text: str) -> Iterator[tuple[int, int, str]]:
     """Start, number of lines before it, and text of each document."""
-    starts = [0, *(found.end() for found in _DOCUMENT.finditer(text))][: MAX_DOCUMENTS + 1]
+    starts = [0, *(found.end() - 1 for found in _DOCUMENT.finditer(f"\n{text}"))][: MAX_DOCUMENTS + 1]
+    line = 0
     for start, after in zip(starts, [*starts[1:], None], strict=True):
-        end = len(text) if after is None else after - 3
-        if text[start:end].strip():
-            yield start, text.count("\n", 0, start), text[start:end]
+        document = text[start:] if after is None else text[start : after - 3]
+        if document and not document.isspace():
+            yield start, line, document
+        line += document.count("\n")
+
+
+def without_others(text: str, before: str, places: Collection[int]) -> str:
+    """A text that was changed, with blanks for the documents that neither changed nor hold one of these places: what
+    is left stands where it stood, and the rest need not be read again.
+
+    Args:
+        before: the text as it was.
+        places: characters of it.
+    """
+    old, new = list(documents(before)), list(documents(text))
+    if len(old) < 2 or len(old) != len(new):
+        return text
+    parts, end = [], 0
+    for (start, _, was), (now_at, _, now) in zip(old, new, strict=True):
+        if was == now and not any(start <= place <= start + len(was) for place in places):
+            lines = now.count("\n")
+            parts += [text[end:now_at], " " * (len(now) - lines), "\n" * lines]
+            end = now_at + len(now)
+    return "".join([*parts, text[end:]])
 
 
 def parse(text: str, start: int = 0, line: int = 0) -> Node | None:
@@ -170,25 +193,26 @@ class _Composer:
         root: Node | None = None
         open_nodes: list[Mapping | Items] = []
         keys: list[Scalar | None] = []
+        event: Any  # the marks of an event are there wherever a text is parsed
         for event in yaml.parse(text, Loader=_LOADER):
             kind = type(event)  # a remedy is tried by reading its file again: this loop is the most of it
             if kind in _ENDS:
-                open_nodes.pop().end = self.base + _at(event.end_mark).index
+                open_nodes.pop().end = self.base + event.end_mark.index
                 keys.pop()
                 continue
             if kind is yaml.DocumentEndEvent:
                 break
             if kind not in _NODES:
                 continue
-            node = self._node(cast("yaml.NodeEvent", event))
+            node = self._node(kind, event)
             if not open_nodes:
                 root = node
             elif isinstance(above := open_nodes[-1], Items):
                 above.items.append(node)
-            elif keys[-1] is None:
+            elif (key := keys[-1]) is None:
                 keys[-1] = node if isinstance(node, Scalar) else Scalar(node.start, node.end, node.line)
             else:
-                above.pairs.append((keys[-1], node))
+                above.pairs.append((key, node))
                 keys[-1] = None
             if kind in _STARTS and isinstance(node, (Mapping, Items)):
                 if len(open_nodes) >= MAX_DEPTH:
@@ -197,31 +221,25 @@ class _Composer:
                 keys.append(None)
         return root
 
-    def _node(self, event: yaml.NodeEvent) -> Node:
+    def _node(self, kind: type[yaml.Event], event: Any) -> Node:
         self.count += 1
-        first, last = _at(event.start_mark), _at(event.end_mark)
+        first = event.start_mark
         line = self.line + first.line + 1
         if self.count > MAX_NODES:
             raise UnreadableYAMLError(line, f"more than {MAX_NODES} values: not read as a configuration")
-        if isinstance(event, yaml.AliasEvent):
+        if kind is yaml.AliasEvent:
             return self.anchors.get(event.anchor or "") or Scalar(0, 0, line)
-        start, end = self.base + first.index, self.base + last.index
+        start, end = self.base + first.index, self.base + event.end_mark.index
         node: Node
-        if isinstance(event, yaml.ScalarEvent):
-            style = event.style if event.style in {"'", '"', "|", ">"} else ""
-            node = Scalar(start, end, line, event.value, style)
-        elif isinstance(event, yaml.SequenceStartEvent):
+        if kind is yaml.ScalarEvent:
+            node = Scalar(start, end, line, event.value, event.style if event.style in _QUOTES else "")
+        elif kind is yaml.SequenceStartEvent:
             node = Items(start, end, line, flow=bool(event.flow_style))
         else:
-            node = Mapping(start, end, line, flow=bool(getattr(event, "flow_style", False)))
+            node = Mapping(start, end, line, flow=bool(event.flow_style))
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
-
-
-def _at(mark: Any) -> yaml.Mark:
-    """The mark of an event: there is always one where a text is parsed."""
-    return cast("yaml.Mark", mark)
 
 
 def place_of(node: Node, file: Text, form: Form = "value") -> Place:
