@@ -6,7 +6,7 @@ A failure is recognised by ``doctor.analyze`` alone. A figure differs only beyon
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import median
@@ -263,14 +263,14 @@ def judge(
         return "inconclusive", f"the change did not take effect: {effect.text}"
     if claim.wrapper:
         return _named(after, claim)
-    seen = [name for name in (_failure(each, claim) for each in after) if name]
-    if not seen:
+    old = _beside(before, claim)
+    bad = next((each for each in after if _failure(each, claim, old)), None)
+    if bad is None:
         return "confirmed", f"{_what(before, claim)} before, and {_healthy(after)} after"
     same = [each for each in after if is_failure(each, claim, before)]
     if same:
         some = f" in {len(same)} of {len(after)} trials" if len(same) < len(after) else ""
         return "refuted", f"the failure is still there after the change{some}: {_told(same[0], claim)}"
-    bad = next(each for each in after if _failure(each, claim))
     return "refuted", f"it trades one failure for another: {_told(bad, claim)}"
 
 
@@ -297,13 +297,21 @@ def is_failure(each: Judged, claim: Claim, before: Sequence[Judged]) -> bool:
     return failure in {_failure(one, claim) for one in before}
 
 
-def _failure(each: Judged, claim: Claim) -> str:
+def _beside(before: Sequence[Judged], claim: Claim) -> set[str]:
+    """What was found before as well, beside the failure that is spoken of: it did not take that one's place."""
+    if claim.rule_id is None:
+        return set()
+    return {finding.rule_id for each in before for finding in each.document.findings} - {claim.rule_id}
+
+
+def _failure(each: Judged, claim: Claim, old: Collection[str] = ()) -> str:
     """What went wrong in a trial: a rule's id, or how it ended; empty when nothing did.
 
-    A cause of no great weight beside a workload that went through is no failure, unless it is the one spoken of.
+    A cause of no great weight, or an ``old`` one, beside a workload that went through is no failure, unless it is the
+    one spoken of.
     """
     for finding in each.causes:
-        if finding.rule_id == claim.rule_id or finding.severity.rank >= _GRAVE:
+        if finding.rule_id == claim.rule_id or (finding.severity.rank >= _GRAVE and finding.rule_id not in old):
             return finding.rule_id
     if each.outcome.bad:
         return each.outcome.value

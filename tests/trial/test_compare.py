@@ -138,6 +138,17 @@ def test_a_cause_that_is_only_likely_is_no_new_failure() -> None:
     assert verdict([BAD], [trial(likely)], Claim("oom"))[0] == "confirmed"
 
 
+def test_what_was_there_before_as_well_is_no_new_failure() -> None:
+    """A software GPU, say: it had no part in what is gone. Where the workload does not go through, it counts."""
+    slow = finding("software-renderer", severity=Severity.MAJOR, role="contributing")
+    before = trial("oom", slow, signal="SIGABRT")
+    alone = finding("software-renderer", severity=Severity.MAJOR)
+    assert verdict([before], [trial(alone)], Claim("oom"))[0] == "confirmed"
+    assert verdict([BAD], [trial(alone)], Claim("oom"))[0] == "refuted"
+    assert verdict([before], [trial(alone, hung=True)], Claim("oom"))[0] == "refuted"
+    assert verdict([trial(alone)], [trial(alone)], Claim())[0] == "refuted"
+
+
 def test_one_bad_trial_of_three_refutes() -> None:
     told = verdict([BAD], [GOOD, GOOD, BAD], Claim("oom"))
     assert told[0] == "refuted"
