@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from doctor.checking.room import entries
-from doctor.diagnose.engine import MAX_NOT_JUDGED, not_judged
+from doctor.diagnose.engine import MAX_NOT_JUDGED, defect, not_judged
 from doctor.diagnose.findings import MAX_EVIDENCE, MAX_TEXT, Writer, plain
 from doctor.diagnose.match import Candidate, Ground, check_rule, match_rule, primary_signatures
 from doctor.diagnose.rank import Judged
 from doctor.diagnose.summary import run_entry, setting_entries
-from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, NotJudged, Problem
+from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, NotJudged
 from doctor.vocabulary.facts import Layer
 from doctor.vocabulary.terms import Kind, Severity
 
@@ -86,14 +86,7 @@ def _candidates(
             else:
                 yield rule, next(iter(match_rule(rule, ground)), None)
         except Exception as error:  # one rule must not take the others down
-            document.problems.append(
-                Problem(
-                    stage="diagnose",
-                    subject=f"rule {rule.id}",
-                    message=f"could not be judged: {type(error).__name__}: {error}",
-                    hint="a defect of llmdoctor or of that rule: please report it",
-                )
-            )
+            document.problems.append(defect("diagnose", rule, "could not be judged", error))
 
 
 def _writer(planned: Planned, book: RuleBook, every_diff: bool) -> Writer:

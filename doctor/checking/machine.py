@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from doctor.planning.target import EXAMPLES, Device, Target, keeping, read_target
+from doctor.planning.target import EXAMPLES, THIS, Device, Target, keeping, read_target
 from doctor.units import parse_size
 from doctor.vocabulary.facts import ABSENT, Fact, Layer, Origin, Record
 
-THIS = "this"
 # Of the shell that asked, or of the container that it ran in; a deployment has its own.
 _OF_WHO_ASKED = frozenset(
     {

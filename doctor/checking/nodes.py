@@ -1,67 +1,18 @@
-"""Deployments over several machines: which devices an engine has on them, and whether their programs are of one build.
-
-``--target`` is given once a machine, the one that the engine starts on first; RPC workers follow in the order of
-``--rpc``. llama.cpp puts RPC devices before its own (src/llama.cpp, ``llama_model_load_from_file_impl``).
-"""
+"""Deployments over several machines: whether their programs are of one build."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from doctor.planning.target import Device, Target
 from doctor.vocabulary.facts import Fact, Layer, Origin
 
 if TYPE_CHECKING:
     from doctor.checking.machine import Machine
     from doctor.checking.planned import Planned
-    from doctor.facts.factset import FactSet
 
 WORKERS = ("rpc-server", "ggml-rpc-server")
 _OTHER, _NODE = "deployment.other_node_version", "deployment.other_node"
-
-
-def together(facts: FactSet, hosts: Sequence[Machine], *, by_rank: bool) -> Target:
-    """The machine that the plan counts with: the first, and of the others the devices that the engine uses there.
-
-    Args:
-        by_rank: the engine has a rank on every card (vLLM, SGLang); else it may have RPC workers.
-    """
-    first = hosts[0].target
-    others = hosts[1:]
-    if by_rank:
-        wanted = _count(facts.value("setting.tensor_parallel")) * _count(facts.value("setting.pipeline_parallel"))
-        if wanted <= len(first.devices):
-            return first
-        more = tuple(
-            replace(device, name=f"{host.name} {device.name}") for host in others for device in host.target.devices
-        )
-        return replace(first, devices=(*first.devices, *more))
-    endpoints = facts.value("setting.rpc")
-    if not isinstance(endpoints, (list, tuple)) or not others:
-        return first
-    workers = tuple(
-        device
-        for endpoint, host in zip(endpoints, others, strict=False)
-        for device in _offered(str(endpoint), host.target)
-    )
-    return replace(first, devices=(*workers, *first.devices))
-
-
-def _offered(endpoint: str, target: Target) -> Iterator[Device]:
-    """What a worker offers: its devices, or, without any, its RAM as one."""
-    if not target.devices and target.ram:
-        free = target.available or target.ram
-        yield Device(f"RPC[{endpoint}]", total=target.ram, free=free, description=target.name, backend="rpc")
-    for index, device in enumerate(target.devices):
-        name = f"RPC[{endpoint}]" + (f"#{index}" if index else "")
-        description = f"{target.name}: {device.description}" if device.description else target.name
-        yield replace(device, name=name, description=description, backend="rpc", shared=False)
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 1
 
 
 def compare_versions(runs: Sequence[Planned], hosts: Sequence[Machine]) -> None:

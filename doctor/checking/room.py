@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from doctor.checking.nodes import together
 from doctor.memory.plan import Derivation
 from doctor.vocabulary.document import MemoryEntry, MemoryPart
 from doctor.vocabulary.facts import ABSENT, Layer
@@ -46,6 +45,7 @@ def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> Pl
     from dataclasses import replace
 
     from doctor.errors import UsageProblem
+    from doctor.planning.nodes import together
     from doctor.planning.plan import plan
 
     engine = planned.run.engine or ""
@@ -60,7 +60,7 @@ def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> Pl
         and fact.origin.layer is not Layer.DEFAULT
         and fact.value is not ABSENT
     }
-    target = together(facts, hosts, by_rank=engine in _BY_RANK)
+    target = together([host.target for host in hosts], facts.value, by_rank=engine in _BY_RANK)
     limit = facts.value("host.cgroup_limit")
     if isinstance(limit, int) and limit > 0:
         target = replace(target, limit=limit)

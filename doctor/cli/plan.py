@@ -24,7 +24,13 @@ _EXIT = {"fits": 0, "does_not_fit": 1, "unknown": 3}
 @click.command("plan")
 @click.argument("model", required=False)
 @click.option("--command", "engine_command", metavar="TEXT", help="The engine's command line, as it would be typed.")
-@click.option("--target", metavar="HOST", help="A probe, a YAML file, or an example's name; this machine by default.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="HOST",
+    help="A probe, a YAML file, or an example's name; this machine by default. Once for each RPC worker or node.",
+)
 @click.option("--list-targets", is_flag=True, help="Names of the example machines.")
 @click.option("--format", "format_", type=click.Choice(["text", "json", "html"]), help="text unless FILE says another.")
 @click.option("-o", "--output", metavar="FILE", help="Write there: .html a page with pictures, .json the document.")
@@ -33,7 +39,7 @@ _EXIT = {"fits": 0, "does_not_fit": 1, "unknown": 3}
 def command(
     model: str | None,
     engine_command: str | None,
-    target: str | None,
+    targets: tuple[str, ...],
     list_targets: bool,
     format_: str | None,
     output: str | None,
@@ -52,6 +58,7 @@ def command(
     llmdoctor plan model.gguf --target 2x-rtx-4090
     llmdoctor plan --command "llama-server -m model.gguf -c 65536 -np 4" --target host.yaml
     llmdoctor plan Qwen3-8B/ --command "vllm serve Qwen3-8B --tensor-parallel-size 2" --target 8x-h100
+    llmdoctor plan model.gguf --target main.yaml --target worker.yaml    RPC workers, in the order of --rpc
     llmdoctor plan model.gguf --format json | jq .verdict
     llmdoctor plan model.gguf --target 2x-rtx-4090 -o plan.html
     """
@@ -67,7 +74,7 @@ def command(
         return 0
     from doctor.planning.request import plan_request
 
-    document = plan_request(model, command=engine_command, target=target, reserve=file.reserve)
+    document = plan_request(model, command=engine_command, target=targets, reserve=file.reserve)
     kind = format_ or _SUFFIXES.get(Path(output or "").suffix.lower(), "text")
     if kind == "html" and output is None and sys.stdout.isatty():
         raise UsageProblem("a web page is not for a terminal", hint="-o plan.html writes it to a file")

@@ -158,14 +158,7 @@ class Diagnostician:
             try:
                 found += match_rule(rule, ground)
             except Exception as error:  # one rule must not take the others down
-                self.problems.append(
-                    Problem(
-                        stage="diagnose",
-                        subject=f"rule {rule.id}",
-                        message=f"could not be judged: {type(error).__name__}: {error}",
-                        hint="a defect of llmdoctor or of that rule: please report it",
-                    )
-                )
+                self.problems.append(defect("diagnose", rule, "could not be judged", error))
         return found
 
     def __post_init__(self) -> None:
@@ -183,14 +176,7 @@ class Diagnostician:
         try:
             return writer.write(item, number, incident)
         except Exception as error:
-            self.problems.append(
-                Problem(
-                    stage="report",
-                    subject=f"rule {item.candidate.rule.id}",
-                    message=f"its finding could not be written: {type(error).__name__}: {error}",
-                    hint="a defect of llmdoctor or of that rule: please report it",
-                )
-            )
+            self.problems.append(defect("report", item.candidate.rule, "its finding could not be written", error))
             return None
 
     def _settle_outcome(self, incident: Incident, judged: list[Judged]) -> None:
@@ -269,6 +255,16 @@ def _section_of(rest: str) -> str:
 
 def all_observations(timeline: Timeline) -> list[Observation]:
     return [*(o for run in timeline.runs for o in run.observations), *timeline.context]
+
+
+def defect(stage: str, rule: CompiledRule, what: str, error: Exception) -> Problem:
+    """Tells of a rule that crashed; the others go on."""
+    return Problem(
+        stage=stage,
+        subject=f"rule {rule.id}",
+        message=f"{what}: {type(error).__name__}: {error}",
+        hint="a defect of llmdoctor or of that rule: please report it",
+    )
 
 
 def not_judged(unknown: dict[str, list[str]]) -> list[NotJudged]:

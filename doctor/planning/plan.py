@@ -95,8 +95,9 @@ def plan(
     if ask_engine is not None:
         _measure(ask_engine(chosen), layout, document)
     devices = chosen_devices(chosen, target)
+    described = {device.name: device.description for device in devices}
     document.places = [
-        _place(layout, index, next((d.description for d in devices if d.name == place.name), ""))
+        _place(layout, index, described.get(place.name, target.name if target.others else ""))
         for index, place in enumerate(layout.places)
     ]
     document.settings, document.flags = _settings(chosen, case), flags_of(case, chosen, given)
@@ -225,7 +226,7 @@ def _about_model(model: Model, hyper: HyperParameters) -> dict[str, Any]:
 
 def _about_target(target: Target) -> dict[str, Any]:
     return {
-        "name": target.name,
+        "name": " + ".join([target.name, *target.others]),
         "ram": target.ram,
         "available": target.available,
         "limit": target.limit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -11,15 +12,16 @@ from doctor.errors import UsageProblem
 from doctor.model.read import read_model
 from doctor.planning.document import PlanDocument
 from doctor.planning.measure import is_available, measure
+from doctor.planning.nodes import endpoints_of, together
 from doctor.planning.plan import RANK_ENGINES, plan
-from doctor.planning.target import keeping, read_target
+from doctor.planning.target import Target, keeping, read_target
 
 
 def plan_request(
     model: str | Path | None = None,
     *,
     command: str | None = None,
-    target: str | Path | None = None,
+    target: str | Path | Sequence[str | Path] | None = None,
     reserve: int = 0,
 ) -> PlanDocument:
     """What a model takes on a machine, whether it fits, and which settings would.
@@ -28,7 +30,8 @@ def plan_request(
         model: a GGUF file, a Hugging Face folder, ..., as ``doctor.model.read.read_model`` takes them; without it the
             one that the command line names.
         command: the engine's command line.
-        target: a probe document, a YAML file, the name of an example; None: this machine.
+        target: a probe document, a YAML file, the name of an example, or ``this``; None: this machine. Several for RPC
+            workers and ranks on other machines, the one that the engine starts on first.
         reserve: bytes to leave free on every device at the least.
 
     Raises:
@@ -44,13 +47,36 @@ def plan_request(
         for name, key in (("projector", "setting.mmproj_path"), ("draft", "setting.draft_model_path"))
         if settings.get(key)
     }
-    machine = keeping(read_target(None if target is None else str(target)), reserve)
+    names = [target] if isinstance(target, (str, Path)) else list(target or ())
+    machine, assumed = _machine([str(name) for name in names], settings, reserve, engine)
     ask_engine = None
-    if target is None and engine not in RANK_ENGINES | {"ktransformers"} and is_available() and _is_gguf(Path(path)):
+    if not names and engine not in RANK_ENGINES | {"ktransformers"} and is_available() and _is_gguf(Path(path)):
         ask_engine = partial(measure, Path(path))
     document = plan(read_model(path), settings, machine, engine, ask_engine=ask_engine, **beside)
+    document.notes += assumed
+    if rpc := settings.get("setting.rpc") if machine.others else None:
+        for flags in (document.flags, *(option.flags for option in document.options if option.flags)):
+            flags += ["--rpc", ",".join(map(str, rpc))]
     document.problems += [f"--command: {word} is no option that is known here, and does not count" for word in unknown]
     return document
+
+
+def _machine(names: Sequence[str], settings: dict[str, Any], reserve: int, engine: str) -> tuple[Target, list[str]]:
+    """The machines as one, and what was assumed of them. Without ``--rpc`` further ones are taken as RPC workers."""
+    targets = [keeping(target, reserve) for target in [read_target(name) for name in names] or [read_target(None)]]
+    by_rank, notes = engine in RANK_ENGINES, []
+    if len(targets) > 1 and not by_rank and not settings.get("setting.rpc"):
+        settings["setting.rpc"] = endpoints_of(targets)
+        notes.append("The further machines are taken as RPC workers of the first: rpc-server runs on each of them.")
+    machine = together(targets, settings.get, by_rank=by_rank)
+    unused = [target.name for target in targets[1:] if target.name not in machine.others]
+    notes += [f"{name} is not used: the devices of the machines before it are enough." for name in unused if by_rank]
+    notes += [f"{name} is not used: --rpc names no worker for it." for name in unused if not by_rank]
+    workers = settings.get("setting.rpc")
+    if isinstance(workers, (list, tuple)) and len(workers) >= len(targets):
+        rest = ", ".join(map(str, workers[len(targets) - 1 :]))
+        notes.append(f"Nothing is known of the workers {rest}: give one --target more for each, in their order.")
+    return machine, notes
 
 
 def _is_gguf(path: Path) -> bool:

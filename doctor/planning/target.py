@@ -11,6 +11,7 @@ from doctor.model.plain import load_yaml
 from doctor.planning.cards import card_bandwidth
 from doctor.units import GIB, MIB, parse_size
 
+THIS = "this"
 EXAMPLES = Path(__file__).with_name("targets")
 MAX_DEVICES = 256
 _KEYS = {"name", "ram", "free", "limit", "bandwidth", "numa_nodes", "cpu", "devices", "swap", "sockets"}
@@ -58,6 +59,7 @@ class Target:
         bandwidth: bytes a second of host memory.
         cpu_flags: instruction sets as ``/proc/cpuinfo`` names them; empty when not known.
         assumed: what was not told and is assumed, in words.
+        others: names of further machines, some of whose devices are among these.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Target:
     numa_nodes: int | None = None
     cpu_flags: frozenset[str] = frozenset()
     assumed: tuple[str, ...] = field(default=())
+    others: tuple[str, ...] = field(default=())
 
     @property
     def host_free(self) -> int | None:
@@ -88,12 +91,12 @@ def keeping(target: Target, reserve: int) -> Target:
 
 
 def read_target(text: str | None) -> Target:
-    """A machine by the name of an example, by a file (YAML of a few lines, or a probe document), or this one.
+    """A machine by the name of an example, by a file (YAML of a few lines, or a probe document), or ``this`` one.
 
     Raises:
         UsageProblem: no such file or example, or a file that can't be used; says the key.
     """
-    if text is None:
+    if text is None or (text == THIS and not Path(text).exists()):
         from doctor.planning.probed import this_machine
 
         return this_machine()

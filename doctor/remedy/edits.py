@@ -64,8 +64,8 @@ def unified(path: str, old: str, new: str, newline: str = "\n") -> str:
     redactor, made = Redactor(), ""
     for around in (3, 2, 1, 0):
         lines = []
-        for line in difflib.unified_diff(was, now, path, path, n=around):
-            line = _HUNK.sub(lambda found: f"{found[1]}{int(found[2]) + above}", line) if line[:2] == "@@" else line
+        for piece in difflib.unified_diff(was, now, path, path, n=around):
+            line = _HUNK.sub(lambda found: f"{found[1]}{int(found[2]) + above}", piece) if piece[:2] == "@@" else piece
             lines += [line] if line.endswith("\n") else [f"{line}\n", "\\ No newline at end of file\n"]
         made = "".join(lines).removesuffix("\n")
         if redactor.text(made) == made:

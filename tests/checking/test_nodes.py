@@ -8,19 +8,8 @@ import pytest
 
 from doctor.checking import check
 from doctor.vocabulary.document import Diagnosis
+from tests.model.support import llama_70b
 
-MODEL = """\
-name: Llama 3.3 70B
-params: 70.6B
-quant: {quant}
-layers: 80
-embd: 8192
-ff: 28672
-heads: 64
-heads_kv: 8
-vocab: 128256
-context: 131072
-"""
 CARD = "devices: [{{name: NVIDIA GeForce RTX 4090, memory: 24564 MiB, free: 24100 MiB, count: {count}}}]\n"
 COMPOSE = """\
 services:
@@ -37,7 +26,7 @@ services:
 
 
 def found(folder: Path, *targets: str, build: str = "b6500", command: str = "", quant: str = "Q4_K_M") -> Diagnosis:
-    (folder / "m.yaml").write_text(MODEL.format(quant=quant))
+    (folder / "m.yaml").write_text(llama_70b(quant))
     (folder / "docker-compose.yml").write_text(COMPOSE.format(build=build))
     names = []
     for number, text in enumerate(targets):

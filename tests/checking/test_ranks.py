@@ -7,19 +7,7 @@ from pathlib import Path
 import pytest
 
 from doctor.checking import check
-
-MODEL = """\
-name: Llama 3.3 70B
-params: 70.6B
-quant: F16
-layers: 80
-embd: 8192
-ff: 28672
-heads: 64
-heads_kv: 8
-vocab: 128256
-context: 131072
-"""
+from tests.model.support import llama_70b
 
 
 @pytest.mark.parametrize(
@@ -39,6 +27,6 @@ context: 131072
     ],
 )
 def test_what_the_share_leaves(tmp_path: Path, command: str, risks: set[str]) -> None:
-    (tmp_path / "m.yaml").write_text(MODEL)
+    (tmp_path / "m.yaml").write_text(llama_70b("F16"))
     document = check(command=command, model=tmp_path / "m.yaml", target="8x-h100")
     assert {finding.rule_id for finding in document.findings if finding.role == "risk"} == risks

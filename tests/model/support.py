@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,9 @@ LLAMA = {
     "llama.attention.head_count_kv": 2,
     "tokenizer.ggml.tokens": ["a", "b", "c"],
 }
+
+
+def llama_70b(quant: str = "Q4_K_M", *, name: str = "Llama 3.3 70B") -> str:
+    """The numbers of a dense model, as a person writes them (also what benchmarks/bench_check.py checks with)."""
+    text = Path(__file__).with_name("llama-3.3-70b.yaml").read_text(encoding="utf-8")
+    return text.replace("Q4_K_M", quant).replace("name: Llama 3.3 70B", f"name: {json.dumps(name)}")

@@ -15,10 +15,10 @@ from doctor.errors import UsageProblem
 from doctor.model.document import Model
 from doctor.planning.document import PlanDocument, json_schema
 from doctor.planning.plan import plan
-from doctor.planning.request import settings_from_command
+from doctor.planning.request import plan_request, settings_from_command
 from doctor.report.page import Page
 from doctor.report.plan import print_plan
-from tests.model.support import LLAMA, header, put, tensor
+from tests.model.support import LLAMA, header, llama_70b, put, tensor
 from tests.planning.support import GIB, machine, model
 
 
@@ -140,8 +140,7 @@ def test_where_nothing_helps_the_sums_are_named() -> None:
 def test_numbers_alone_are_enough_for_a_plan(tmp_path: Path) -> None:
     from doctor.model.read import read_model
 
-    lines = "params: 70.6B\nquant: Q4_K_M\nlayers: 80\nembd: 8192\nff: 28672\nheads: 64\nheads_kv: 8\nvocab: 128256\n"
-    known = read_model(put(tmp_path, (lines + "context: 131072").encode(), "m.yaml"))
+    known = read_model(put(tmp_path, llama_70b().encode(), "m.yaml"))
     found = plan(known, {"setting.context": 8192, "setting.slots": 1}, machine(24, 24))
     assert found.verdict == "fits"
     assert sum(sum(place.weights.values()) for place in found.places) == known.weights
@@ -212,3 +211,59 @@ def test_sglang_has_flags_of_its_own() -> None:
     assert found.engine == "sglang"
     assert (found.settings["setting.context"], found.settings["setting.tensor_parallel"]) == (8192, 2)
     assert "--mem-fraction-static" in found.flags
+
+
+def hosts(folder: Path) -> list[str]:
+    for name, count in (("desk", 1), ("attic", 2)):
+        card = f"devices: [{{name: NVIDIA GeForce RTX 4090, memory: 24564 MiB, count: {count}}}]"
+        (folder / f"{name}.yaml").write_text(f"name: {name}\nram: 64 GiB\n{card}\n")
+    (folder / "m.yaml").write_text(llama_70b())
+    return [str(folder / "desk.yaml"), str(folder / "attic.yaml")]
+
+
+def test_the_devices_of_several_hosts_count_each_with_its_host(tmp_path: Path) -> None:
+    targets, line = hosts(tmp_path), "llama-server -c 8192 -np 1 --rpc 10.0.0.2:50052"
+    found = plan_request(tmp_path / "m.yaml", command=line, target=targets)
+    assert [(place.name, place.description) for place in found.places] == [
+        ("RPC[10.0.0.2:50052]", "attic: NVIDIA GeForce RTX 4090"),
+        ("RPC[10.0.0.2:50052]#1", "attic: NVIDIA GeForce RTX 4090"),
+        ("CUDA0", "desk: NVIDIA GeForce RTX 4090"),
+        ("host", "desk"),
+    ]
+    assert found.verdict == "fits"
+    assert plan_request(tmp_path / "m.yaml", command=f"{line} -ngl 99", target=targets[0]).verdict == "does_not_fit"
+    assert found.flags[-2:] == ["--rpc", "10.0.0.2:50052"]
+    assert found.target["name"] == "desk + attic"
+    assert "attic: NVIDIA" in text(found)
+
+
+def test_further_hosts_are_rpc_workers_where_the_command_names_none(tmp_path: Path) -> None:
+    found = plan_request(tmp_path / "m.yaml", target=hosts(tmp_path))
+    assert found.verdict == "fits"
+    assert found.flags[-2:] == ["--rpc", "attic:50052"]
+    assert any("taken as RPC workers" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("llama-server --rpc 10.0.0.2:50052,10.0.0.3:50052", "Nothing is known of the workers 10.0.0.3:50052"),
+        ("vllm serve m --max-model-len 4096", "attic is not used"),
+    ],
+)
+def test_hosts_and_workers_that_have_no_match_are_told(tmp_path: Path, line: str, words: str) -> None:
+    found = plan_request(tmp_path / "m.yaml", command=line, target=hosts(tmp_path))
+    assert any(words in note for note in found.notes)
+
+
+def test_ranks_take_the_cards_of_the_next_host(tmp_path: Path) -> None:
+    line = "vllm serve m -pp 3 --max-model-len 4096"
+    found = plan_request(tmp_path / "m.yaml", command=line, target=hosts(tmp_path))
+    assert [place.name for place in found.places] == ["CUDA0", "attic CUDA0", "attic CUDA1"]
+
+
+def test_the_command_takes_a_target_once_a_host(tmp_path: Path) -> None:
+    given = [word for target in hosts(tmp_path) for word in ("--target", target)]
+    done = CliRunner().invoke(command, [str(tmp_path / "m.yaml"), *given, "--format", "json"], standalone_mode=False)
+    assert done.return_value == 0
+    assert json.loads(done.output)["target"]["name"] == "desk + attic"

@@ -15,24 +15,12 @@ from doctor.model.read import read_model
 from doctor.planning.plan import plan
 from doctor.planning.target import read_target
 from doctor.report.plan_html import render_plan
-
-MODEL = """\
-name: {name}
-params: 70.6B
-quant: Q4_K_M
-layers: 80
-embd: 8192
-ff: 28672
-heads: 64
-heads_kv: 8
-vocab: 128256
-context: 131072
-"""
+from tests.model.support import llama_70b
 
 
 def page(folder: Path, target: str, context: int, name: str = "Llama 3.3 70B") -> str:
     path = folder / "m.yaml"
-    path.write_text(MODEL.format(name=json.dumps(name)))
+    path.write_text(llama_70b(name=name))
     return render_plan(
         plan(
             read_model(path),
@@ -73,7 +61,7 @@ def test_a_name_is_text(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_it_by_the_files_name(tmp_path: Path) -> None:
-    (tmp_path / "m.yaml").write_text(MODEL.format(name="m"))
+    (tmp_path / "m.yaml").write_text(llama_70b(name="m"))
     words = ["plan", str(tmp_path / "m.yaml"), "--target", "8x-h100", "--command", "llama-server -c 8192 -np 1"]
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
