@@ -11,9 +11,9 @@ from typing import Any
 from doctor.trial.record import Record
 
 PIPE_BYTES = 1 << 20
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 16  # Python makes room for all of it each time: above 128 KiB that is a mapping of its own
 _F_SETPIPE_SZ = 1031
-_BURST, _A_SECOND = 200, 200
+_BURST, _A_SECOND = 200, 100
 _SMALL_BYTES = 2048
 
 
