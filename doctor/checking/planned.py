@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from doctor.checking.known_flags import LLAMA_CPP
 from doctor.checking.launchers import GPUSTACK, implied, placed_by_gpustack, started_by_gpustack
 from doctor.checking.nodes import WORKERS, compare_versions
 from doctor.checking.room import Rooms, add_room
@@ -168,7 +167,7 @@ def _planned(
     for fact in [*implied(run, workload, deployments, book), *placed_by_gpustack(run, workload)]:
         facts.add(fact, first_wins=True)
     command = workload.command() if workload is not None else deployments.command
-    spelled = list(misspelled(command, workload, options_of(run, book), LLAMA_CPP if run.engine == "llama.cpp" else ()))
+    spelled = list(misspelled(command, workload, options_of(run, book), run.engine))
     for fact in spelled:
         facts.add(fact)
     if not spelled:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _HOST = "host"
 _LAYERED, _BY_RANK = "llama.cpp", {"vllm", "sglang"}
+_NOT_COUNTED = {"memory.host_need", "memory.host_limit", "memory.host_missing", "memory.host_working_set"}
 
 
 Rooms = dict[tuple[str, ...], tuple[dict[str, Derivation], "PlanDocument | None"]]
@@ -38,6 +39,8 @@ def add_room(planned: Planned, model: Model | None, hosts: Sequence[Machine], ro
     planned.derivations, planned.plan = rooms[key]
     for derivation in planned.derivations.values():
         facts.put(derivation.name, derivation.value, "computed")
+    if planned.run.engine in _BY_RANK and planned.plan is not None:  # their processes' own memory is not counted
+        facts.absent |= _NOT_COUNTED - set(planned.derivations)
 
 
 def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> PlanDocument | None:

@@ -2,14 +2,17 @@
 
 The dialects list the options that matter here, not all that exist: an option that is not listed may be right. So only a
 name is told that differs from a listed one by one letter more, less or other, or by two neighbours changed over; by two
-such slips where all flags of the engine are known and the name is long.
+such slips where the name is long and all names of the engine are known (``known_names``), or very long: of the flags of
+llama.cpp and SGLang no two so long are so near but siblings (``min`` and ``max``, ``k`` and ``v``, sizes of models).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from doctor.checking.known_names import FLAGS, VARIABLES
 from doctor.facts.config.settings import settings_of
 from doctor.vocabulary.facts import Fact, Layer, Origin
 
@@ -20,21 +23,20 @@ if TYPE_CHECKING:
 
 LEAST_LETTERS = 6
 LEAST_FOR_TWO = 9
+LEAST_FOR_TWO_UNKNOWN = 16
+_OF_WHOM = re.compile(r"-+|LLAMA_ARG_|[A-Z]+_")
+_SIBLINGS = {frozenset({"min", "max"})}
 
 
 def misspelled(
-    command: Command | None, workload: Workload | None, options: Sequence[KnownOption], real: Collection[str] = ()
+    command: Command | None, workload: Workload | None, options: Sequence[KnownOption], engine: str | None = None
 ) -> Iterator[Fact]:
-    """``deployment.unknown_flag`` and ``deployment.unknown_variable``, each with what was meant.
-
-    Args:
-        real: all flags of the engine, if they are known.
-    """
+    """``deployment.unknown_flag`` and ``deployment.unknown_variable``, each with what was meant."""
     if command is not None:
         _found, unknown, _absent = settings_of(command, options, Origin("--command"))
         flags = {flag for option in options for flag in option.flags if flag.startswith("--")}
         for flag in unknown:
-            meant = nearest(flag.replace("_", "-"), flags, real)
+            meant = nearest(flag.replace("_", "-"), flags, FLAGS.get(engine or "", ()))
             if meant:
                 origin = _at(flag, workload)
                 yield Fact("deployment.unknown_flag", flag, origin)
@@ -42,7 +44,7 @@ def misspelled(
                 break
     names = {name for option in options for name in option.env}
     for variable in workload.variables if workload is not None else ():
-        meant = nearest(variable.name, names)
+        meant = nearest(variable.name, names, VARIABLES.get(engine or "", ()))
         if meant:
             origin = Origin(variable.path, variable.line, Layer.ENVIRONMENT)
             yield Fact("deployment.unknown_variable", variable.name, origin)
@@ -51,13 +53,25 @@ def misspelled(
 
 
 def nearest(name: str, known: Collection[str], real: Collection[str] = ()) -> str | None:
-    """The one known name that ``name`` was meant to be; None if it is known, or near to none or to several."""
+    """The one known name that ``name`` was meant to be; None if it is known, or near to none or to several.
+
+    Args:
+        known: names that a dialect lists.
+        real: all names of the engine, if they are known.
+    """
     if name in known or name in real or len(name.strip("-")) < LEAST_LETTERS:
         return None
     near = [other for other in known if is_slip(name, other)]
-    if not near and real and len(name.strip("-")) >= LEAST_FOR_TWO:
-        near = [other for other in known if is_two_slips(name, other)]
+    letters = len(_OF_WHOM.sub("", name, count=1))
+    if not near and letters >= (LEAST_FOR_TWO if real else LEAST_FOR_TWO_UNKNOWN):
+        near = [other for other in known if is_two_slips(name, other) and not _are_siblings(name, other)]
     return near[0] if len(near) == 1 else None
+
+
+def _are_siblings(one: str, other: str) -> bool:
+    """Whether two names differ in words that each make a name of its own."""
+    pairs = zip(re.split("[-_]", one.lower()), re.split("[-_]", other.lower()), strict=False)
+    return any(frozenset(pair) in _SIBLINGS for pair in pairs)
 
 
 def is_two_slips(one: str, other: str) -> bool:

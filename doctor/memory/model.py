@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from doctor.memory.values import MAX_LAYERS, Values
@@ -212,12 +214,13 @@ class HyperParameters:
         problem = self.uncertain or (f"not known: {', '.join(self.missing)}" if self.missing else None)
         if problem or self.layers is None:
             raise ValueError(problem or "the number of layers is not known")
-        found = []
-        for layer in range(self.layers):
+        return list(_cache_layers(self))
+
+    def _cache_layers(self) -> Iterator[CacheLayer]:
+        for layer in range(self.layers or 0):
             k, v = self._widths(layer) if self._owns_cache(layer) else (0, 0)
             if k or v:
-                found.append(CacheLayer(layer, k, v, self._windowed(layer)))
-        return found
+                yield CacheLayer(layer, k, v, self._windowed(layer))
 
     def _owns_cache(self, layer: int) -> bool:
         if self.attention_layers is not None:
@@ -242,6 +245,12 @@ class HyperParameters:
         if self.v_width is not None:
             return k, at(self.v_width, layer)
         return k, heads * self.head_dim_v if self.heads_kv is not None and self.head_dim_v is not None else k
+
+
+@lru_cache(maxsize=8)
+def _cache_layers(model: HyperParameters) -> tuple[CacheLayer, ...]:
+    """Kept, as every setting that is tried asks for them again."""
+    return tuple(model._cache_layers())
 
 
 def at(value: PerLayer, layer: int) -> int:

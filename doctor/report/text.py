@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Diagnosis,
         EvidenceLine,
         Finding,
+        MemoryEntry,
         RemedyEntry,
         RunEntry,
     )
@@ -181,14 +182,22 @@ class _Report:
         print_table(told, self.page, indent + 2)
 
     def room(self, document: Diagnosis) -> None:
-        """Of a deployment that fits: what each place will hold."""
-        from doctor.units import format_size
-
+        """Of deployments that fit: what each place will hold. Those that hold the same are told once."""
+        tables: dict[tuple[str, ...], list[RunEntry]] = {}
+        for run in document.runs:
+            if held := tuple(_held(place) for place in document.memory if place.run == run.id):
+                tables.setdefault(held, []).append(run)
         self.title("Memory")
-        for place in document.memory:
-            parts = ", ".join(f"{format_size(part.bytes)} {part.kind}" for part in place.parts)
-            free = f" of {format_size(place.free)}" if place.free is not None else ""
-            self.say(f"{place.device}: {parts}{free}", indent=2, hang=4)
+        for places, runs in list(tables.items())[:_FEW]:
+            indent = 2
+            if len(document.runs) > 1:
+                like = f" and {count(len(runs) - 1, 'other')} alike" if len(runs) > 1 else ""
+                self.say(f"{engine_name(runs[0])} as {runs[0].source}:{runs[0].first_line} declares it{like}", indent=2)
+                indent = 4
+            for place in places:
+                self.say(place, indent=indent, hang=indent + 2)
+        if len(tables) > _FEW:
+            self.say(f"and {count(len(tables) - _FEW, 'deployment')} more that hold something else", indent=2)
         self.gap()
 
     # --- the proof ------------------------------------------------------------------------------------------------
@@ -422,3 +431,10 @@ def _unit(name: str, value: Any) -> str:
 
     is_size = isinstance(value, (int, float)) and load_catalogue().type_of(name) == "size"
     return "bytes" if is_size else ""
+
+
+def _held(place: MemoryEntry) -> str:
+    from doctor.units import format_size
+
+    parts = ", ".join(f"{format_size(part.bytes)} {part.kind}" for part in place.parts)
+    return f"{place.device}: {parts}" + (f" of {format_size(place.free)}" if place.free is not None else "")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from doctor.checking import check
+from doctor.report.text import print_text
 from tests.model.support import llama_70b
 
 
@@ -30,3 +31,32 @@ def test_what_the_share_leaves(tmp_path: Path, command: str, risks: set[str]) ->
     (tmp_path / "m.yaml").write_text(llama_70b("F16"))
     document = check(command=command, model=tmp_path / "m.yaml", target="8x-h100")
     assert {finding.rule_id for finding in document.findings if finding.role == "risk"} == risks
+
+
+MANIFEST = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: llm-{number}}}
+spec:
+  volumes: [{{name: shm, emptyDir: {{medium: Memory, sizeLimit: 16Gi}}}}]
+  containers:
+    - name: vllm
+      image: vllm/vllm-openai:v0.9.2
+      args: [--model=/m, --tensor-parallel-size=4, --max-model-len=8192]
+      volumeMounts: [{{name: shm, mountPath: /dev/shm}}]
+      resources: {{limits: {{memory: 64Gi, nvidia.com/gpu: 4}}}}
+"""
+
+
+def test_a_limit_of_the_container_leaves_no_question_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The memory of vLLM's own processes is not counted, and nothing that a user could add would tell it."""
+    for number in range(3):
+        (tmp_path / f"pod-{number}.yaml").write_text(MANIFEST.format(number=number))
+    (tmp_path / "m.yaml").write_text(llama_70b("F16"))
+    paths = [tmp_path / f"pod-{number}.yaml" for number in range(3)]
+    document = check(paths, model=tmp_path / "m.yaml", target="8x-h100")
+    assert (document.verdict, document.could_not_judge) == ("clear", [])
+    print_text(document)
+    shown = capsys.readouterr().out
+    assert shown.count("CUDA0: ") == 1  # what three hold alike is told once, and of whom it is said
+    assert "2 others alike" in " ".join(shown.split())

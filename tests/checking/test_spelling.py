@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from doctor.checking import check
+from doctor.checking.known_names import FLAGS, VARIABLES
 from doctor.checking.spelling import is_slip, nearest
 
 
@@ -41,9 +42,7 @@ def test_two_slips_where_all_flags_are_known(name: str) -> None:
 
 
 def test_no_flag_of_llama_cpp_is_a_slip_of_another() -> None:
-    from doctor.checking.known_flags import LLAMA_CPP
-
-    assert len(LLAMA_CPP) > 400
+    assert len(FLAGS["llama.cpp"]) > 400
     listed = {
         "--draft-max",
         "--ctx-size",
@@ -53,8 +52,8 @@ def test_no_flag_of_llama_cpp_is_a_slip_of_another() -> None:
         "--parallel",
         "--batch-size",
     }
-    assert listed <= LLAMA_CPP
-    assert [name for name in LLAMA_CPP if nearest(name, listed, LLAMA_CPP)] == []
+    assert listed <= FLAGS["llama.cpp"]
+    assert [name for name in FLAGS["llama.cpp"] if nearest(name, listed, FLAGS["llama.cpp"])] == []
 
 
 def test_what_is_short_known_or_ambiguous_is_left_alone() -> None:
@@ -84,3 +83,52 @@ def test_a_misspelled_variable_is_quoted_where_it_stands(tmp_path: Path) -> None
     (finding,) = [each for each in check([file]).findings if each.role == "risk"]
     assert finding.rule_id == "variable-misspelled"
     assert finding.evidence[0].text == "      OLLAMA_NUM_PARALEL: 4"
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("python -m sglang.launch_server --model-path m --mem-fracton-statc 0.8", "--mem-fraction-static"),
+        ("vllm serve m --gpu-memory-utlisation 0.8", "--gpu-memory-utilization"),
+        ("vllm serve m --tensor-paralel-szie 2", "--tensor-parallel-size"),
+    ],
+)
+def test_two_slips_in_long_flags_of_other_engines(command: str, meant: str) -> None:
+    (finding,) = [each for each in check(command=command).findings if each.role == "risk"]
+    assert meant in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("image", "variable", "meant"),
+    [
+        ("ollama/ollama:0.11.4", "OLLAMA_NUM_PARELEL", "OLLAMA_NUM_PARALLEL"),
+        ("ollama/ollama:0.11.4", "OLLAMA_CONTEXT_LENGHTT", "OLLAMA_CONTEXT_LENGTH"),
+        ("ollama/ollama:0.11.4", "OLLAMA_PORT", None),
+        ("ollama/ollama:0.11.4", "OLLAMA_NOPRUNE", None),
+        ("ghcr.io/ggml-org/llama.cpp:server-cuda-b6500", "LLAMA_ARG_N_GPU_LYAERSS", "LLAMA_ARG_N_GPU_LAYERS"),
+        ("ghcr.io/ggml-org/llama.cpp:server-cuda-b6500", "LLAMA_ARG_HFD_REPO", None),
+    ],
+)
+def test_slips_in_variables(tmp_path: Path, image: str, variable: str, meant: str | None) -> None:
+    file = tmp_path / "docker-compose.yml"
+    text = (
+        f"services:\n  o:\n    image: {image}\n    command: []\n    environment:\n      {variable}: 4\n    gpus: all\n"
+    )
+    file.write_text(text, encoding="utf-8")
+    found = [each.summary for each in check([file]).findings if each.rule_id == "variable-misspelled"]
+    assert len(found) == (1 if meant else 0)
+    assert not meant or meant in found[0]
+
+
+@pytest.mark.parametrize("engine", ["llama.cpp", "sglang", "ollama"])
+def test_no_name_of_an_engine_is_a_slip_of_another(engine: str) -> None:
+    from doctor.rulebook.book import load_book
+
+    options = load_book().options(engine)
+    listed = {flag for option in options for flag in option.flags if flag.startswith("--")}
+    variables = {name for option in options for name in option.env}
+    assert [name for name in FLAGS.get(engine, ()) if nearest(name, listed, FLAGS[engine])] == []
+    assert [name for name in VARIABLES.get(engine, ()) if nearest(name, variables, VARIABLES[engine])] == []
+    for name in (*FLAGS.get(engine, ()), *VARIABLES.get(engine, ())):  # nor would it be if less were known
+        near = nearest(name, listed | variables)
+        assert near is None or is_slip(name, near)
