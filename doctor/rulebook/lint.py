@@ -14,6 +14,7 @@ from doctor.facts.catalogue import load_catalogue
 from doctor.rulebook import expressions, prose
 from doctor.rulebook.book import compile_files, expressions_of, templates_of
 from doctor.rulebook.load import Files, Mistake, load_folder
+from doctor.scan.forms import derive
 from doctor.scan.patterns import check
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def lint(extra: Sequence[Path] = (), *, only_extra: bool = False) -> list[Mistak
         load_folder(folder, files)
     known = {rule.id for _path, rule in files.rules}
     engines = {dialect.engine for _path, dialect in files.dialects}
+    requests = [line for _path, dialect in files.dialects for line in _requests(dialect)]
     if only_extra:
         files.rules = [(path, rule) for path, rule in files.rules if _is_below(path, extra)]
         files.dialects = [(path, dialect) for path, dialect in files.dialects if _is_below(path, extra)]
@@ -62,7 +64,8 @@ def lint(extra: Sequence[Path] = (), *, only_extra: bool = False) -> list[Mistak
     broken = {mistake.path for mistake in files.mistakes[before:]}
     for path, rule in files.rules:
         if str(path) not in broken:
-            found += [Mistake(str(path), _line_of(path, place), message) for place, message in _rule(path, rule, known)]
+            told = [*_rule(path, rule, known), *_near_misses(rule, requests)]
+            found += [Mistake(str(path), _line_of(path, place), message) for place, message in told]
     for path, rule in files.rules:
         for entry in rule.engines:
             if entry.name not in engines:
@@ -105,13 +108,14 @@ def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
         yield "id", f"belongs into the folder {area}/ (its family's first half, or its kind)"
     tried = tried_at(card["match"], rule.signatures)
     for name, signature in rule.signatures.items():
-        for problem in check(signature.pattern):
+        problems = check(signature.pattern)
+        for problem in problems:
             yield f"{name}:", f"signatures.{name}: {problem}"
         if signature.dense and name in tried and rule.kind.value in {"cause", "wrapper"}:
             yield f"{name}:", f"signatures.{name}: a dense pattern is sampled: a cause or a wrapper can't stand on it"
         if found := _FIXTURE_WORDS.search(signature.pattern):
             yield f"{name}:", f"signatures.{name}: {found[0]!r} belongs to one log, not to the failure"
-        groups = set(re.compile(signature.pattern).groupindex) if not check(signature.pattern) else set()
+        groups = set() if problems else set(re.compile(signature.pattern).groupindex)
         for capture in set(signature.captures) - groups:
             yield f"{name}:", f"signatures.{name}: captures.{capture} is no group of the pattern"
     yield from _check(rule)
@@ -126,6 +130,31 @@ def _rule(path: Path, rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
             )
     yield from _names(rule, card)
     yield from _to_write(card, "")
+
+
+def _requests(dialect: Dialect) -> Iterator[bytes]:
+    """Sample lines that a server at work prints again and again: those by which progress is known."""
+    busy = [re.compile(marker.pattern) for marker in dialect.markers if marker.dense and marker.means == "progress"]
+    for samples in dialect.samples.values():
+        yield from (line.encode() for line in samples if any(pattern.search(line) for pattern in busy))
+
+
+def _near_misses(rule: Rule, requests: Sequence[bytes]) -> Iterator[tuple[str, str]]:
+    """Patterns that are looked at, and refused, at each request: one of them doubles the time of a long scan."""
+    for name, signature in rule.signatures.items():
+        if signature.dense:
+            continue
+        flags = re.IGNORECASE if signature.ignore_case else 0
+        try:
+            form = re.compile(derive(signature.pattern).expression, flags)
+            pattern = re.compile(signature.pattern, flags)
+        except re.error:
+            continue  # said already
+        for line in requests:
+            if form.search(line) and not pattern.search(line.decode()):
+                text = line.decode()[:80]
+                yield f"{name}:", f"signatures.{name}: is looked for in a line of each request ({text}): start it later"
+                break
 
 
 def _check(rule: Rule) -> Iterator[tuple[str, str]]:

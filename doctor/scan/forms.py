@@ -15,17 +15,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 from doctor.scan.patterns import Form
-from doctor.scan.syntax import BOUNDARIES, EMPTY, Caseless, Chars, Either, Exactly, Node, Repeat, Sequence, read, single
+from doctor.scan.syntax import (
+    BOUNDARIES,
+    EMPTY,
+    KEPT,
+    Caseless,
+    Chars,
+    Either,
+    Exactly,
+    Node,
+    Repeat,
+    Sequence,
+    read,
+    single,
+)
 
 _STRONG = 10.0  # letters in a row, about; see Weight
 _SHORTEST_TEXT = 3
 _WIDE_COUNT = 8  # a counted repeat up to here stays within a part
+_EVERY_REQUEST = ("post ", "get /", "request: ", "http/1.")  # in the log of a server at work, these tell nothing apart
 Weight = Callable[[str], float]
 
 
+@lru_cache(maxsize=KEPT)
 def derive(pattern: str) -> Form:
     """The scan form of a pattern; its expression is empty for a pattern that matches anything.
 
@@ -127,10 +143,12 @@ def _is_boundary(node: Node) -> bool:
 
 def _core(sequence: Sequence) -> Sequence | None:
     """The last part with a strong literal text: a message begins like many others and ends like itself. None: there is
-    none."""
+    none, or it is what a server prints of every request, whose status decides."""
     for part in reversed([_trim(Sequence(tuple(part)))[0] for part in _parts(sequence)]):
         if _strength(part, _letters) < _STRONG:
             continue
+        if any(usual in text for text in _texts(part) for usual in _EVERY_REQUEST):
+            return None
         if len(part.items) == 1 and isinstance(part.items[0], Either):
             return Sequence((Either(tuple(_core(branch) or branch for branch in part.items[0].branches)),))
         return part

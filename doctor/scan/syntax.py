@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 # The parser's tree has no public door. Its names have been stable since Python 3.11 and tests walk all of them.
 from re import _constants as sre  # type: ignore[attr-defined]
@@ -31,6 +32,7 @@ _CATEGORIES = {sre.CATEGORY_DIGIT: _DIGITS, sre.CATEGORY_SPACE: _SPACES, sre.CAT
 _NEGATED = {sre.CATEGORY_NOT_DIGIT: _DIGITS, sre.CATEGORY_NOT_SPACE: _SPACES, sre.CATEGORY_NOT_WORD: _WORDS}
 _WIDEST_COUNT = 32  # a counted repeat costs an automaton that many states; a longer one becomes "at least so many"
 _UTF8_BYTES = 4
+KEPT = 8192  # patterns whose trees are remembered: a rule book's, a few times over
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Tree:
     line_end: bool
 
 
+@lru_cache(maxsize=KEPT)
 def parse(pattern: str) -> Any:
     """Python's own syntax tree of a pattern. Raises ``re.error``."""
     with warnings.catch_warnings():
@@ -109,12 +112,18 @@ def parse(pattern: str) -> Any:
             raise re.error(str(error) or "too deeply nested") from error
 
 
+@lru_cache(maxsize=KEPT)
 def read(pattern: str) -> Tree:
     """The tree of a pattern. Raises ``re.error`` when it does not parse."""
     parsed = parse(pattern)
     builder = _Builder()
     root = builder.sequence(parsed)
     return Tree(root, builder.exact, bool(parsed.state.flags & re.IGNORECASE), builder.line_end)
+
+
+@cache
+def _letter(code: int) -> Chars:
+    return Chars(frozenset((code,)))
 
 
 def single(body: Sequence) -> Chars | None:
@@ -177,6 +186,9 @@ class _Builder:
         if op is sre.LITERAL and argument > 127:
             data = chr(argument).encode("utf-8", "surrogatepass")
             yield Exactly(b"".join(b"\\x%02x" % byte for byte in data), len(data))
+            return
+        if op is sre.LITERAL and argument not in LINE_ENDS:
+            yield _letter(argument)
             return
         if op is sre.LITERAL:
             chars = Chars(frozenset((argument,)))

@@ -50,6 +50,28 @@ def test_form(pattern: str, form: bytes) -> None:
     assert scan_form(pattern) == form
 
 
+@pytest.mark.parametrize(
+    ("pattern", "refused", "failed"),
+    [
+        (
+            r"request: POST (\S+) \S+ 500",
+            "request: POST /v1/embeddings 10.0.0.9 200",
+            "request: POST /v1/embeddings ::1 500",
+        ),
+        (
+            r'"POST /v1/(?:chat/completions|responses)\S* HTTP/1\.[01]" (?:400|500)',
+            '10.0.0.9:1 - "POST /v1/chat/completions HTTP/1.1" 200 OK',
+            '10.0.0.9:1 - "POST /v1/chat/completions HTTP/1.1" 400 Bad Request',
+        ),
+    ],
+)
+def test_a_status_is_searched_for_with_its_request(pattern: str, refused: str, failed: str) -> None:
+    """A server at work prints the request itself in every other line."""
+    form = derive(pattern).expression
+    assert re.search(form, failed.encode())
+    assert not re.search(form, refused.encode())
+
+
 def test_exact_only_where_nothing_more_is_found() -> None:
     assert derive(r"foo \d+ bar .* end [^ ]+").exact
     for widened in (r"^foo", r"foo(?!x)", r"fo{100}x", r"a.b", r"é[äö]", r"(a)\1b", r"\bfoo\d+\b"):
