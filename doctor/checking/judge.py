@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from doctor.checking.reading import Deployments
     from doctor.rulebook.book import CompiledRule, RuleBook
 
+_FOR_MEMORY = ("setting.context", "setting.gpu_layers", "setting.tensor_parallel", "setting.memory_fraction")
+_DECLARED = {
+    "host.memlock_limit": "declare it: LimitMEMLOCK= of a unit, ulimits of a container",
+    "host.shm_size": "declare it: shm_size of a service, a volume in memory at /dev/shm of a pod",
+    "host.cgroup_limit": "declare it: MemoryMax= of a unit, a memory limit of a container",
+    "host.open_files_limit": "declare it: LimitNOFILE= of a unit, ulimits of a container",
+}
+"""What no target tells, as a deployment has its own."""
 _ROLES = {"risk": 0, "symptom": 1, "advice": 2}
 _MISSING = {
     "machine": ("--target HOST", "a probe (`llmdoctor probe -o host.json`), a few lines of YAML, or an example's name"),
@@ -108,7 +116,10 @@ def _finding(candidate: Candidate, writer: Writer, number: int, deployments: Dep
 def _declared(candidate: Candidate, deployments: Deployments) -> list[EvidenceLine]:
     """The lines of the files that declare what the rule looked at, in the order in which it asked."""
     found: dict[tuple[str, int], EvidenceLine] = {}
-    for name in candidate.asked:
+    asked = candidate.asked
+    if any(name.startswith("memory.") for name in asked):  # what lies where follows from these
+        asked = (*asked, *(name for name in _FOR_MEMORY if name not in asked))
+    for name in asked:
         fact = candidate.scope.facts.fact(name)
         if fact is None or fact.origin.line is None or fact.origin.layer is Layer.DEFAULT:
             continue
@@ -173,6 +184,10 @@ def _say_what_supplies(groups: Sequence[NotJudged], *, has_model: bool, has_mach
             wanted.append(_MISSING["model"])
         if wanted:
             group.hint = "; ".join(f"{option}: {what}" for option, what in wanted)
+        elif heads == {"memory"}:
+            group.hint = "the memory of this deployment can't be worked out; mend what else is found, and check again"
+        elif declared := [_DECLARED[name] for name in group.missing.split(", ") if name in _DECLARED]:
+            group.hint = "; ".join(declared)
         elif heads & {"engine"}:
             group.hint = "name the version: an image's tag, or a probe of the machine that has the program"
         elif heads & {"host", "device", "memory", "numa_node", "disk"}:

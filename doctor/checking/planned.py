@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 CONTAINER_MEMLOCK = 8 * 1024 * 1024
 """RLIMIT_MEMLOCK of a container that asks for none, at most; Docker's own default capabilities lack CAP_IPC_LOCK."""
+SERVICE_MEMLOCK = 8 * 1024 * 1024
+"""systemd's DefaultLimitMEMLOCK= (systemd-system.conf(5)); root has CAP_IPC_LOCK, which no limit holds."""
 MANY_FILES = 20
 _TAG = re.compile(r"(?:^|[-_v])(?P<version>\d+\.\d+\.\d+(?:[.-]?(?:rc|post|dev)\.?\d+)?|b\d{3,6})(?=$|[-_+])")
 
@@ -173,7 +175,7 @@ def _planned(
     if not spelled:
         facts.absent |= {"deployment.unknown_flag", "deployment.unknown_variable"}
     if workload is not None:
-        _container_defaults(workload, facts)
+        _default_limits(workload, facts)
     _programs_version(run, facts, book, Origin(run.path, _image_line(workload, deployments)))
     problems += [Problem(stage="facts", subject=told[0], message=told[1]) for told in given.troubles]
     planned = Planned(run, facts, nodes, _deployment(run, workload, given, deployments, book), workload)
@@ -181,10 +183,16 @@ def _planned(
     return planned
 
 
-def _container_defaults(workload: Workload, facts: FactSet) -> None:
-    if workload.kind in {"compose", "kubernetes"} and facts.value("host.memlock_limit") is None:
+def _default_limits(workload: Workload, facts: FactSet) -> None:
+    """What a container or a service may lock where its file does not say it."""
+    if facts.value("host.memlock_limit") is not None:
+        return
+    if workload.image or workload.kind in {"compose", "kubernetes"}:
         origin = Origin("a container's default", None, Layer.DEFAULT)
         facts.add(Fact("host.memlock_limit", CONTAINER_MEMLOCK, origin))
+    elif workload.kind == "systemd" and "/user/" not in workload.path:
+        limit = SERVICE_MEMLOCK if workload.user not in {"", "root", "0"} else -1
+        facts.add(Fact("host.memlock_limit", limit, Origin("systemd's default", None, Layer.DEFAULT)))
 
 
 def _image_line(workload: Workload | None, deployments: Deployments) -> int | None:

@@ -61,9 +61,8 @@ def _offered(endpoint: str, target: Target) -> Iterator[Device]:
         yield Device(f"RPC[{endpoint}]", total=target.ram, free=free, description=target.name, backend="rpc")
     for index, device in enumerate(target.devices):
         name = f"RPC[{endpoint}]" + (f"#{index}" if index else "")
-        free = max(device.free - device.runtime, 0)  # the worker's own driver and libraries lie there too
-        described = _described(device, target)
-        yield replace(device, name=name, description=described, free=free, backend="rpc", shared=False)
+        described, taken = _described(device, target), device.runtime  # by the worker, on its own back end
+        yield replace(device, name=name, description=described, backend="rpc", taken=taken, shared=False)
 
 
 def _count(value: object) -> int:

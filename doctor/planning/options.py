@@ -24,6 +24,8 @@ def options(case: Case, settings: Settings, bits: float | None) -> list[PlanOpti
     Raises:
         ValueError: as ``lay_out``.
     """
+    if settings.gpu_layers is not None:  # 99 means all
+        settings = replace(settings, gpu_layers=min(settings.gpu_layers, case.all_layers))
     now = case.fits(settings)
     found = [*_contexts(case, settings), *_placements(case, settings, now), *_slots(case, settings)]
     found += [] if now and settings.gpu_layers in {None, 0, case.all_layers} else _quants(case, settings, bits)

@@ -33,6 +33,7 @@ class Device:
         bandwidth: bytes a second of its memory, None if not known.
         shared: its memory is the machine's RAM.
         reserve: bytes that a project wants to be left free of it at the least.
+        taken: bytes that driver and libraries have of it; None: as is usual for the back end.
     """
 
     name: str
@@ -43,10 +44,11 @@ class Device:
     bandwidth: float | None = None
     shared: bool = False
     reserve: int = 0
+    taken: int | None = None
 
     @property
     def runtime(self) -> int:
-        return RUNTIME.get(self.backend, 0)
+        return RUNTIME.get(self.backend, 0) if self.taken is None else self.taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class _Report:
         roots = [finding for finding in document.findings if finding.role in {"root_cause", "risk"}]
         self.headline(document, roots)
         for number, finding in enumerate(roots, 1):
-            self.finding(finding, f" {number} OF {len(roots)}" if len(roots) > 1 else "")
+            self.finding(finding, f" {number} OF {len(roots)}" if len(roots) > 1 else "", _of_which(finding, document))
         if document.planned and document.memory and (self.verbose or not roots):
             self.room(document)
         self.others(document)
@@ -99,7 +99,7 @@ class _Report:
             self.say(f"{_others(document.runs)}; --run all judges the others too.")
         self.gap()
 
-    def finding(self, finding: Finding, which: str) -> None:
+    def finding(self, finding: Finding, which: str, of: str = "") -> None:
         certain = not finding.missing_facts
         column = _COLUMN if certain and not which else 18
         label = f"ROOT CAUSE{which}" if certain else f"LIKELY CAUSE{which}"
@@ -107,6 +107,8 @@ class _Report:
         red = "bold red" if certain else "bold yellow"
         self.page.labelled((label, red), (finding.summary, "bold"), column=max(column, len(label) + 2))
         column = max(column, len(label) + 2)
+        if of:
+            self.page.labelled("", of, column=column, style="dim")
         if not certain:
             missing = ", ".join(finding.missing_facts)
             self.page.labelled("", f"Not certain: the input does not say {missing}.", column=column, style="yellow")
@@ -431,6 +433,13 @@ def _unit(name: str, value: Any) -> str:
 
     is_size = isinstance(value, (int, float)) and load_catalogue().type_of(name) == "size"
     return "bytes" if is_size else ""
+
+
+def _of_which(finding: Finding, document: Diagnosis) -> str:
+    """Of several deployments the one that a risk is about."""
+    runs = document.runs if document.planned and len(document.runs) > 1 else []
+    run = next((run for run in runs if run.id in finding.runs), None)
+    return f"{engine_name(run)}, {run.source}:{run.first_line}" if run is not None else ""
 
 
 def _held(place: MemoryEntry) -> str:

@@ -267,3 +267,17 @@ def test_the_command_takes_a_target_once_a_host(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, [str(tmp_path / "m.yaml"), *given, "--format", "json"], standalone_mode=False)
     assert done.return_value == 0
     assert json.loads(done.output)["target"]["name"] == "desk + attic"
+
+
+def test_what_is_on_the_devices_already_is_no_option(tmp_path: Path) -> None:
+    line = "llama-server -c 8192 -np 1 --rpc 10.0.0.2:50052 -ngl 99"
+    found = plan_request(tmp_path / "m.yaml", command=line, target=hosts(tmp_path))
+    assert found.verdict == "fits"
+    assert not {option.what for option in found.options} & {"gpu_layers", "quant"}
+
+
+def test_a_workers_driver_takes_memory_too(tmp_path: Path) -> None:
+    line = "llama-server -c 8192 -np 1 --rpc 10.0.0.2:50052 -ngl 99"
+    found = plan_request(tmp_path / "m.yaml", command=line, target=hosts(tmp_path))
+    for place in found.places[:3]:
+        assert (place.held, [part.bytes for part in place.parts if part.kind == "runtime"]) == (0, [500 * 1024**2])

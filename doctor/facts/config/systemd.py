@@ -154,6 +154,8 @@ class _Unit:
             self.env_files = [*self.env_files, line] if value else []
         elif key == "Image":
             self.workload.image = value
+        elif key == "User" or (key == "DynamicUser" and value in {"yes", "true", "1", "on"}):
+            self.workload.user = value
         elif key == "ShmSize" and (size := container_size(value)):
             self.limits["host.shm_size"] = size, line.place
             self.workload.places["shm"] = line.place

@@ -63,6 +63,7 @@ class Workload:
         facts: limits and requests, of the layer ``file``.
         node: the mapping that declares it, where new keys go; ``pod``: of a container, that of its pod.
         places: of values that a remedy may resize: ``memory``, ``shm``.
+        user: whom it runs as, where a unit says it.
         mounts: folders of the host and what they are called inside.
     """
 
@@ -79,6 +80,7 @@ class Workload:
     node: Mapping | None = None
     pod: Mapping | None = None
     places: dict[str, Place] = field(default_factory=dict)
+    user: str = ""
     mounts: list[tuple[str, str]] = field(default_factory=list)
 
     @property
