@@ -116,5 +116,10 @@ def print_table(told: Confirmation, page: Any, indent: int) -> None:
         for name, before, after, note in (("", "before", "after", medians(told)), *table):
             line = f"{name:{widths[0]}}  {before:{widths[1]}}  {after:{widths[2]}}  {note}"
             page.line(" " * indent + line.rstrip(), "" if name else "dim")
-    for note in [*told.notes, *told.applied]:
+    for note in told.notes:
         page.say(f"- {note}", indent=indent, hang=indent + 2)
+    for written in told.applied:
+        what, _, undo = written.partition("; undo: ")
+        page.say(f"- {what}{'; this undoes it:' if undo else ''}", indent=indent, hang=indent + 2)
+        if undo:
+            page.line(" " * (indent + 2) + undo)  # on one line, to be copied

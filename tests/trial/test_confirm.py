@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,15 @@ def test_case_is_cured_and_written(case: Path) -> None:
     assert len(told.applied) == 1
     undo = told.applied[0].partition("undo: mv ")[2].split()[0]
     assert Path(undo).read_text() == before
+
+
+def test_the_command_that_undoes_it_can_be_copied(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (case / "llama.service").read_text()
+    status, out, _err = run(capsys, str(case), "--apply", "--yes", "--deadline", "30")
+    assert status == 0
+    undo = next(line.strip() for line in out.splitlines() if line.strip().startswith("mv "))
+    subprocess.run(undo, shell=True, check=True)  # noqa: S602
+    assert (case / "llama.service").read_text() == before
 
 
 def test_nothing_is_written_without_a_yes(case: Path) -> None:
@@ -230,8 +240,6 @@ def test_wrong_usage(words: tuple[str, ...], message: str, capsys: pytest.Captur
 
 
 def test_endpoint(program: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    import subprocess
-
     status, out, _err = run(capsys, "--endpoint", f"http://127.0.0.1:{port}")
     assert status == 3
     assert "does not answer" in out
