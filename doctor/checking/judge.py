@@ -188,6 +188,8 @@ def _say_what_supplies(groups: Sequence[NotJudged], *, has_model: bool, has_mach
             group.hint = "the memory of this deployment can't be worked out; mend what else is found, and check again"
         elif declared := [_DECLARED[name] for name in group.missing.split(", ") if name in _DECLARED]:
             group.hint = "; ".join(declared)
+        elif group.missing == "engine.base_build":
+            group.hint = "which llama.cpp is inside this release is not known here; nothing in the input would tell it"
         elif heads & {"engine"}:
             group.hint = "name the version: an image's tag, or a probe of the machine that has the program"
         elif heads & {"host", "device", "memory", "numa_node", "disk"}:

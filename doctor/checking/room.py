@@ -34,8 +34,12 @@ def add_room(planned: Planned, model: Model | None, hosts: Sequence[Machine], ro
     key = (*planned.run.engines, *told)
     if key not in rooms:
         found = dict(add_derived(facts, by_rank=planned.run.engine in _BY_RANK))
-        plan = _plan(planned, model, hosts)
-        rooms[key] = found | {each.name: each for each in (_of_plan(plan) if plan is not None else [])}, plan
+        plan, displaced = _plan(planned, model, hosts)
+        more = _of_plan(plan) if plan is not None else []
+        if displaced is not None:
+            words = "weights in host memory with this reserve - those without it"
+            more.append(Derivation("memory.reserve_displaces", displaced, "bytes", words, {}))
+        rooms[key] = found | {each.name: each for each in more}, plan
     planned.derivations, planned.plan = rooms[key]
     for derivation in planned.derivations.values():
         facts.put(derivation.name, derivation.value, "computed")
@@ -43,8 +47,11 @@ def add_room(planned: Planned, model: Model | None, hosts: Sequence[Machine], ro
         facts.absent |= _NOT_COUNTED - set(planned.derivations)
 
 
-def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> PlanDocument | None:
-    """None for an engine that places layers in a way of its own, or if too little is known."""
+def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> tuple[PlanDocument | None, int | None]:
+    """The plan, and the weights that only the reserve keeps in host memory, where the engine places layers by it.
+
+    No plan for an engine that places layers in a way of its own, or if too little is known.
+    """
     from dataclasses import replace
 
     from doctor.errors import UsageProblem
@@ -53,7 +60,7 @@ def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> Pl
 
     engine = planned.run.engine or ""
     if model is None or not hosts or not (engine in _BY_RANK or _LAYERED in planned.run.engines):
-        return None
+        return None, None
     facts = planned.facts
     settings = {
         name: fact.value
@@ -70,8 +77,16 @@ def _plan(planned: Planned, model: Model | None, hosts: Sequence[Machine]) -> Pl
     try:
         found = plan(model, settings, target, engine if engine in _BY_RANK else _LAYERED)
     except UsageProblem:
-        return None  # a setting that the engine would refuse is for a rule to say
-    return found if found.places else None
+        return None, None  # a setting that the engine would refuse is for a rule to say
+    displaced = None
+    if settings.get("setting.reserve") and settings.get("setting.gpu_layers") is None and engine not in _BY_RANK:
+        rest = {name: value for name, value in settings.items() if name != "setting.reserve"}
+        displaced = max(_on_host(found) - _on_host(plan(model, rest, target, _LAYERED)), 0)
+    return (found if found.places else None), displaced
+
+
+def _on_host(plan: PlanDocument) -> int:
+    return sum(sum(place.weights.values()) for place in plan.places if place.name == _HOST)
 
 
 def _of_plan(plan: PlanDocument) -> list[Derivation]:

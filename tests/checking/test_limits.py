@@ -70,3 +70,12 @@ def test_a_share_that_refuses_what_fits_is_raised_first(model: Path) -> None:
     (finding,) = [each for each in low.findings if each.role == "risk"]
     assert finding.remedies[0].actions[0]["text"] == "add --gpu-memory-utilization 0.9"
     assert [each for each in high.findings if each.role == "risk"] == []
+
+
+@pytest.mark.parametrize(("megabytes", "risks"), [(16384, ["reserve-displaces-layers"]), (3072, []), (1024, [])])
+def test_a_reserve_that_keeps_layers_off_the_cards_is_a_risk(model: Path, megabytes: int, risks: list[str]) -> None:
+    line = f"llama-server -m m.gguf -c 4096 --fit-target {megabytes}"
+    document = check(command=line, model=model, target="2x-rtx-4090")
+    assert [finding.rule_id for finding in document.findings if finding.role == "risk"] == risks
+    if risks:
+        assert document.findings[0].remedies[0].actions[0]["text"] == "add --fit-target 1024"
