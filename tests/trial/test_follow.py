@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,29 +61,29 @@ def test_a_renamed_file_is_read_to_its_end_before_the_new_one(tmp_path: Path) ->
     file.close()
 
 
-def test_a_file_that_is_cut_is_read_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda log: os.truncate(log, 0), "cut to nothing"),
+        (Path.unlink, "rotated"),
+        (lambda log: log.rename(log.with_name("log.1")), "rotated"),
+    ],
+    ids=["cut", "removed", "renamed"],
+)
+@pytest.mark.parametrize("seen", [False, True], ids=["at once", "looked at meanwhile"])
+def test_a_log_goes_on_under_its_name(tmp_path: Path, change: Callable[[Path], object], note: str, seen: bool) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"long and old\n")
     file = File(str(log))
     assert rest(file) == b"long and old\n"
-    os.truncate(log, 0)
+    change(log)
+    if seen:
+        assert rest(file) == b""
     with log.open("ab") as more:
         more.write(b"new\n")
-    assert rest(file) == b"new\n"
-    assert "cut to nothing" in file.note()
-    file.close()
-
-
-def test_a_file_that_is_removed_may_come_back(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_bytes(b"a\n")
-    file = File(str(log))
-    assert rest(file) == b"a\n"
-    log.unlink()
-    assert rest(file) == b""
-    log.write_bytes(b"b\n")
-    assert file.read() == b""
-    assert rest(file) == b"b\n"
+    assert rest(file) + rest(file) == b"new\n"
+    assert note in file.note()
+    assert file.note() == ""
     file.close()
 
 
