@@ -120,8 +120,8 @@ class Matcher:
         """The match, or None. A line that a progress bar wrote over and over is tried from its last writing back."""
         if self._overruns[number] >= _OVERRUNS:
             return None
-        search = self.database.regex(number).search
         try:
+            search = self.database.regex(number).search
             for part in reversed(text.split("\r")) if "\r" in text else (text,):
                 found = search(part, timeout=SECONDS_A_LINE)
                 if found is not None:
@@ -130,6 +130,9 @@ class Matcher:
             self._overruns[number] += 1
             if self._overruns[number] == _OVERRUNS:
                 self.note(f"pattern {self.database.patterns[number].key} takes too long and is given up")
+        except re.error as error:  # compiled only now: of two thousand patterns a log meets a hundred
+            self._overruns[number] = _OVERRUNS
+            self.note(f"pattern {self.database.patterns[number].key} does not parse and is given up: {error}")
         return None
 
     def note(self, problem: str) -> None:

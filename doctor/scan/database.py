@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterable
@@ -64,14 +65,17 @@ class Database:
         return mine[flavour]
 
     def regex(self, number: int) -> Any:
-        """The pattern of that number as ``regex`` compiles it. Raises ``regex.error``."""
+        """The pattern of that number as ``regex`` compiles it. Raises ``re.error``."""
         found = self._regexes.get(number)
         if found is None:
             import regex
 
             pattern = self.patterns[number]
             flags = regex.ASCII | (regex.IGNORECASE if pattern.ignore_case else 0)
-            found = self._regexes[number] = regex.compile(pattern.pattern, flags)
+            try:
+                found = self._regexes[number] = regex.compile(pattern.pattern, flags)
+            except (regex.error, ValueError) as error:
+                raise re.error(str(error)) from error
         return found
 
     def _engine(self, flavour: Flavour) -> Engine:
@@ -107,7 +111,6 @@ class Database:
             self.forms.append(Form(b"", exact=False))
             try:
                 form = derive(pattern.pattern)
-                self.regex(number)
             except Exception as error:
                 self._leave_out(number, f"does not parse: {error}")
                 continue

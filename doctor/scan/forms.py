@@ -53,8 +53,9 @@ def derive(pattern: str) -> Form:
     trimmed, boundary_lost = _trim(tree.root)
     exact = tree.exact and not boundary_lost
     core = _core(trimmed)
-    if core is not None and _emit(core) != _emit(trimmed):
-        trimmed, exact = core, False
+    if core is not None and core != trimmed:
+        exact = exact and _emit(core) == _emit(trimmed)
+        trimmed = core
     exact = exact and not _vague(trimmed)
     if tree.ignore_case and trimmed != EMPTY:
         trimmed = Sequence((Caseless(trimmed),))
@@ -286,6 +287,7 @@ def _emit(node: Node) -> bytes:
     return body + (b"?" if (node.least, node.most) == (0, 1) else b"{%d,%d}" % (node.least, node.most))
 
 
+@lru_cache(maxsize=KEPT)
 def _emit_chars(chars: Chars) -> bytes:
     members = chars.ascii | (frozenset(range(128, 256)) if chars.beyond else frozenset())
     if len(members) == 1:

@@ -449,3 +449,11 @@ def test_what_a_user_asks_is_no_hit(line: str) -> None:
     assert scan_text(f"{line}\n", database).hits == []
     found = scan_text(f'device lost: {line}\n{{"error": {{"message": "device lost"}}}}\n', database)
     assert [(hit.key, hit.line.number) for hit in found.hits] == [("lost", 1), ("what", 1), ("lost", 2), ("what", 2)]
+
+
+def test_a_pattern_that_only_re_reads_is_given_up() -> None:
+    database = Database([Pattern("unicode", r"(?u)begin \w"), Pattern("good", "begin")], cache=False)
+    found = scan_text("begin a\n" * 3, database)
+    assert [h.key for h in found.hits] == ["good"] * 3
+    assert len(found.problems) == 1
+    assert found.problems[0].startswith("pattern unicode does not parse and is given up: ")
