@@ -204,8 +204,11 @@ class Client:
 
 
 def _read_answer(response: http.client.HTTPResponse, answer: Answer, start: float, begun: Callable[[], None]) -> None:
-    """Reads server-sent events, or one JSON document, with the time of the first and the last token."""
-    taken, chunks, first, last = 0, 0, 0.0, 0.0
+    """Reads server-sent events, or one JSON document, with the time of the first and the last token.
+
+    Events need an end of their own: to the HTTP client a connection that is lost between two of them looks like it.
+    """
+    taken, chunks, first, last, whole = 0, 0, 0.0, 0.0, False
     usage: dict[str, Any] = {}
     timings: dict[str, Any] = {}
     parts: list[str] = []
@@ -218,8 +221,11 @@ def _read_answer(response: http.client.HTTPResponse, answer: Answer, start: floa
             answer.error = "the answer does not end"
             return
         text = line.strip()
-        if text.startswith(b"data:"):
+        is_event = text.startswith(b"data:")
+        if is_event:
             text = text[5:].strip()
+        if text == b"[DONE]":
+            whole = True
         if not text or text == b"[DONE]":
             continue
         content = _data(text)
@@ -230,6 +236,7 @@ def _read_answer(response: http.client.HTTPResponse, answer: Answer, start: floa
             return
         usage = content["usage"] if isinstance(content.get("usage"), dict) else usage
         timings = content["timings"] if isinstance(content.get("timings"), dict) else timings
+        whole = whole or not is_event or bool(usage or timings) or _is_last(content)
         if content.get("choices") or content.get("data"):
             last = time.monotonic()
             first = first or last
@@ -240,6 +247,9 @@ def _read_answer(response: http.client.HTTPResponse, answer: Answer, start: floa
     answer.text = "".join(parts)[:_MOST_LINE]
     if not chunks:
         answer.error = "an empty answer"
+        return
+    if not whole:
+        answer.error = f"it broke off after {chunks:,} pieces"
         return
     answer.tokens = _count(usage, "completion_tokens") or _count(timings, "predicted_n") or chunks
     answer.prompt_tokens = _count(usage, "prompt_tokens") or _count(timings, "prompt_n")
@@ -254,6 +264,12 @@ def _read_answer(response: http.client.HTTPResponse, answer: Answer, start: floa
         answer.prompt_rate = asked
     elif answer.prompt_tokens and answer.first > 0:
         answer.prompt_rate = answer.prompt_tokens / answer.first
+
+
+def _is_last(content: Mapping[str, Any]) -> bool:
+    with suppress(LookupError, TypeError, AttributeError):
+        return bool(content["choices"][0].get("finish_reason"))
+    return False
 
 
 def _text_of(content: Mapping[str, Any]) -> str:

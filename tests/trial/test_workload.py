@@ -52,8 +52,9 @@ class Server(BaseHTTPRequestHandler):
         if self.behave.get("drop"):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self.wfile.write(b"ffff\r\n")  # and less than that
-            self._event({"choices": [{"text": " a"}]})
+            event = b"data: " + json.dumps({"choices": [{"text": " a"}]}).encode() + b"\n\n"
+            size = len(event) + (7 if self.behave["drop"] == "within a chunk" else 0)
+            self.wfile.write(b"%x\r\n%b\r\n" % (size, event))
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.end_headers()
@@ -62,6 +63,9 @@ class Server(BaseHTTPRequestHandler):
             self._event({"choices": [{"text": " a"}]})
             if self.behave.get("freeze"):
                 self.over.wait()
+        if "end" in self.behave:
+            self._event(self.behave["end"])
+            return
         self._event({"choices": [], "usage": {"completion_tokens": body["max_tokens"], "prompt_tokens": 2 * words}})
         self.wfile.write(b"data: [DONE]\n\n")
 
@@ -150,10 +154,18 @@ def test_frozen_server_is_a_stall() -> None:
     assert "no byte of an answer in 0.2 s" in outcome.failure()
 
 
-def test_dropped_connection() -> None:
-    outcome, _asked = run(Workload("generate_past_context"), drop=True)
+@pytest.mark.parametrize("place", ["within a chunk", "between chunks"])
+def test_dropped_connection(place: str) -> None:
+    """An engine that dies between two pieces of its answer leaves what looks like a whole one."""
+    outcome, _asked = run(Workload("generate_past_context"), drop=place)
     assert not outcome.is_through
-    assert "the connection was lost" in outcome.failure()
+    assert "an answer of" in outcome.failure()
+    assert ("the connection was lost" if place == "within a chunk" else "it broke off") in outcome.failure()
+
+
+@pytest.mark.parametrize("end", [{"choices": [{"text": "", "finish_reason": "length"}]}, {"usage": {"x": 1}}])
+def test_servers_end_their_answers_in_several_ways(end: Any) -> None:
+    assert run(Workload("one_prompt"), end=end)[0].is_through
 
 
 def test_dead_engine_is_asked_no_more() -> None:
