@@ -452,7 +452,7 @@ def test_what_a_user_asks_is_no_hit(line: str) -> None:
 
 
 def test_a_pattern_that_only_re_reads_is_given_up() -> None:
-    database = Database([Pattern("unicode", r"(?u)begin \w"), Pattern("good", "begin")], cache=False)
+    database = Database([Pattern("unicode", r"(?u)begin (?=a)\w"), Pattern("good", "begin")], cache=False)
     found = scan_text("begin a\n" * 3, database)
     assert [h.key for h in found.hits] == ["good"] * 3
     assert len(found.problems) == 1
