@@ -100,7 +100,12 @@ def test_what_a_tool_prints_is_read_and_it_is_asked_again(tmp_path: Path, monkey
     tool(tmp_path, "docker", f'echo "$@" >> {tmp_path}/asked; echo a line')
     found = bytearray()
     command = Command(Service("docker", "llm"))
-    until(lambda: found.extend(command.read()) or found.count(b"a line\n") > 1)
+
+    def asked_twice() -> bool:
+        found.extend(command.read())
+        return found.count(b"a line\n") > 1
+
+    until(asked_twice)
     assert "asked again" in command.note()
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked[0] == "logs --follow --timestamps --tail=5000 -- llm"
