@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from doctor.checking.room import entries
 from doctor.diagnose.engine import MAX_NOT_JUDGED, defect, not_judged
@@ -12,6 +13,7 @@ from doctor.diagnose.findings import MAX_EVIDENCE, MAX_TEXT, Writer, plain
 from doctor.diagnose.match import Candidate, Ground, check_rule, match_rule, primary_signatures
 from doctor.diagnose.rank import Judged
 from doctor.diagnose.summary import run_entry, setting_entries
+from doctor.rulebook.expressions import names
 from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, NotJudged
 from doctor.vocabulary.facts import Layer
 from doctor.vocabulary.terms import Kind, Severity
@@ -54,8 +56,9 @@ def judge(
     rules = [rule for rule in book.rules.values() if takes_part(rule)]
     unknown: dict[str, list[str]] = defaultdict(list)
     judged: set[str] = set()
+    quiet = Quiet(book)
     for planned in runs:
-        for rule, candidate in _candidates(rules, planned, book, document):
+        for rule, candidate in _candidates(rules, planned, book, document, quiet):
             judged.add(rule.id)
             if candidate is not None and not candidate.holds:
                 for name in candidate.missing:
@@ -79,8 +82,35 @@ def takes_part(rule: CompiledRule) -> bool:
     return rule.check is not None or (rule.kind in {Kind.CAUSE, Kind.ADVICE} and not primary_signatures(rule))
 
 
+@dataclass(slots=True)
+class Quiet:
+    """What rules have had nothing against: of two hundred manifests most say the same of what a rule asks for.
+
+    Attributes:
+        names: what each rule may ask for: facts, and kinds of records.
+        seen: rule, engine, and the values of these names.
+    """
+
+    book: RuleBook
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    seen: set[tuple[Any, ...]] = field(default_factory=set)
+
+    def key(self, rule: CompiledRule, planned: Planned) -> tuple[Any, ...]:
+        if rule.id not in self.names:
+            found = {name for text in rule.expressions() for name in names(self.book.nodes[text])}
+            own = {*rule.captures, *rule.compute}
+            self.names[rule.id] = tuple(sorted(name for name in found if name.split(".")[0] not in own))
+        run, facts = planned.run, planned.facts
+        values = []
+        for name in self.names[rule.id]:
+            value = facts.value(name)
+            records = facts.collection(name.split(".")[0]) if value is None else None
+            values.append(repr(value) if records is None else tuple(map(id, records)))
+        return rule.id, *run.engines, run.wrapper, run.product, *run.versions.items(), *values
+
+
 def _candidates(
-    rules: Sequence[CompiledRule], planned: Planned, book: RuleBook, document: Diagnosis
+    rules: Sequence[CompiledRule], planned: Planned, book: RuleBook, document: Diagnosis, quiet: Quiet
 ) -> Iterator[tuple[CompiledRule, Candidate | None]]:
     """The rules that are about this engine, with what came of each."""
     run = planned.run
@@ -89,10 +119,16 @@ def _candidates(
         if not _is_about(rule, set(run.engines)):
             continue
         try:
-            if rule.check is not None:
-                yield rule, check_rule(rule, run, ground)
+            key = quiet.key(rule, planned)
+            if key in quiet.seen:
+                candidate = None
+            elif rule.check is not None:
+                candidate = check_rule(rule, run, ground)
             else:
-                yield rule, next(iter(match_rule(rule, ground)), None)
+                candidate = next(iter(match_rule(rule, ground)), None)
+            if candidate is None:
+                quiet.seen.add(key)
+            yield rule, candidate
         except Exception as error:  # one rule must not take the others down
             document.problems.append(defect("diagnose", rule, "could not be judged", error))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,12 @@ class CompiledRule:
     def prose(self) -> dict[str, Any]:
         """Its parsed templates by their text."""
         return self.record.prose
+
+    def expressions(self) -> list[str]:
+        """The expressions that decide it, before a deployment or with a log."""
+        given = (self.check or {}).get("given", {}).values()
+        before = [*(self.check or {}).get("when", ()), *(text for each in given for text in each.values())]
+        return [*before, *self.compute.values(), *_conditions_of(self.match, self.captures)]
 
     @property
     def title(self) -> str:
@@ -155,6 +161,16 @@ class RuleBook:
             listed = self.dialects.get(engine, {}).get("options", [])
             self._options[engine] = [KnownOption(**option) for option in listed]
         return self._options[engine]
+
+
+def _conditions_of(match: dict[str, Any], signatures: Mapping[str, Any]) -> Iterator[str]:
+    """The conditions of a match, and of those within it."""
+    for part in ("all", "any", "none", "strengthened_by"):
+        for term in match[part]:
+            if isinstance(term, dict):
+                yield from _conditions_of(term, signatures)
+            elif term not in signatures:
+                yield term
 
 
 def _is_dense(section: str, line: dict[str, Any]) -> bool:

@@ -60,3 +60,23 @@ def test_a_limit_of_the_container_leaves_no_question_open(tmp_path: Path, capsys
     shown = capsys.readouterr().out
     assert shown.count("CUDA0: ") == 1  # what three hold alike is told once, and of whom it is said
     assert "2 others alike" in " ".join(shown.split())
+
+
+def test_of_many_each_is_judged_as_if_it_were_alone(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(llama_70b("F16"))
+    changes = {"one": "", "two": "--tensor-parallel-size=3", "three": "", "four": "--max-model-len=262144", "five": ""}
+    paths = []
+    for number, (name, more) in enumerate(changes.items()):
+        text = MANIFEST.format(number=number).replace("--max-model-len=8192", more or "--max-model-len=8192")
+        paths.append(tmp_path / f"{name}.yaml")
+        paths[-1].write_text(text.replace("v0.9.2", "v0.11.0") if name == "five" else text)
+
+    def risks(*named: Path) -> list[tuple[str, list[str]]]:
+        document = check(named, model=tmp_path / "m.yaml", target="8x-h100")
+        of = {run.id: run.source for run in document.runs}
+        found = [(of[each.runs[0]], each.rule_id) for each in document.findings]
+        return sorted((source, sorted(rule for path, rule in found if path == source)) for source in of.values())
+
+    together = risks(*paths)
+    assert together == sorted(entry for path in paths for entry in risks(path))
+    assert [bool(rules) for _, rules in together].count(True) == 2
