@@ -153,6 +153,8 @@ def _used(ending: Ending) -> str:
     if ending.cgroup is not None and ending.cgroup.kills:
         limit = f" (limit {format_size(ending.cgroup.limit)})" if ending.cgroup.limit else ""
         parts.append(f"{ending.cgroup.kills} killed in its cgroup{limit}")
+    elif ending.cgroup is not None and ending.why == "killed" and ending.signal == "SIGKILL":
+        parts.append("the kernel killed nothing in its cgroup for memory: somebody or something else sent the signal")
     if ending.left_running:
         parts.append(f"what it left running was stopped: {', '.join(ending.left_running)}")
     if ending.left_out:

@@ -7,13 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from doctor.cli.run import _ended
 from doctor.read.ended import read_ending
 from doctor.read.limits import Unreadable
+from doctor.trial.launch import Cgroup, Ending, Usage
+from doctor.trial.run import Seen
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="starts POSIX programs")
 MISSING = """\
@@ -123,6 +127,17 @@ def test_a_kill_is_told_and_the_status_is_the_shells() -> None:
     done = run("--", "sh", "-c", f"{SERVES} kill -9 $$")
     assert done.returncode == 137
     assert "was ended by SIGKILL" in done.stderr
+
+
+def test_a_kill_that_was_not_for_memory_is_said_to_be_none() -> None:
+    """Where the kernel's counter tells; a rule that only knows the status has to guess."""
+    told = "the kernel killed nothing in its cgroup for memory"
+    counted = Cgroup("/sys/fs/cgroup/x", 2, False, None, None, 0, 0)
+    ended = Ending(None, "SIGKILL", "killed", 2.0, Usage(), counted)
+    assert told in _ended(Seen(ended), "llama-server")
+    assert told not in _ended(Seen(replace(ended, cgroup=None)), "llama-server")
+    assert told not in _ended(Seen(replace(ended, cgroup=replace(counted, kills=1))), "llama-server")
+    assert told not in _ended(Seen(replace(ended, signal="SIGSEGV")), "llama-server")
 
 
 def test_being_asked_to_stop_is_no_failure() -> None:
