@@ -49,6 +49,7 @@ kind: wrapper
 lineage: [wrap, base]
 recognise: ['around (?P<version>\\d\\S*) worker']
 starts: ['around (?P<version>\\d\\S*) worker']
+markers: [{pattern: 'around: container exited', means: ended, outcome: crashed}]
 """,
     "kernel": """\
 engine: kernel

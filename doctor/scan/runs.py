@@ -325,6 +325,7 @@ def _start_lines(observations: list[Observation], first: int, book: RuleBook) ->
             means = dialect["markers"][index]["means"]
             lived[wraps] |= means in {"ready", "progress"}
             over[wraps] |= means in {"stopping", "ended"}
+            over[False] |= wraps and means == "ended"  # a container that exited took its engine with it
         elif section == "starts":
             weak = dialect["starts"][index]["weak"]
             fresh = over[wraps] if weak else (over[wraps] or lived[wraps] or observation.key in seen[wraps])

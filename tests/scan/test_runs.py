@@ -49,6 +49,12 @@ def test_a_product_has_a_run_around_the_engine_and_says_its_version(tmp_path: Pa
     assert inner.versions["wrap"] == "0.9", "known from the product's release"
 
 
+def test_a_container_that_exited_ends_the_engine_in_it(tmp_path: Path) -> None:
+    text = START + "base: loading\naround: container exited\nbase: loading\n" + START
+    lives = [run.first_line for run in timeline(book(tmp_path), text).runs if not run.is_wrapper]
+    assert lives == [1, 5], "what comes next, before the start line proper, belongs to the next life"
+
+
 def test_kernel_lines_and_strangers_are_context(tmp_path: Path) -> None:
     found = timeline(
         book(tmp_path, rule("goes-boom")),
