@@ -7,32 +7,16 @@ from pathlib import Path
 import pytest
 
 from doctor.rulebook.lint import lint
-
-RULE = """\
-id: acme-router-drops-slots
-kind: cause
-title: The router drops slots
-family: server.limit
-severity: fatal
-phase: serve
-signatures: {{dropped: '{pattern}'}}
-match: {{all: [dropped]}}
-summary: The router dropped a slot.
-explanation: It counts to eight.
-remedies:
-  - {{id: fewer, title: Set fewer slots, removes: cause, actions: [{{kind: set_flag, flag: --slots, value: "8"}}]}}
-references: [{{url: "https://example.com/1", kind: issue}}]
-evidence: reporter
-examples:
-  match: ['{match}']
-  no_match: ['acme-router: kept slot 9']
-"""
+from tests.rulebook.test_packs import RULE
 
 
 def mistakes(folder: Path, pattern: str, match: str) -> list[str]:
     rules = folder / "server"
     rules.mkdir()
-    (rules / "acme-router-drops-slots.yaml").write_text(RULE.format(pattern=pattern, match=match))
+    text = RULE.replace(r"acme-router: dropped slot (?P<slot>\d+)", pattern)
+    text = text.replace("summary: The router dropped slot {{ dropped.slot }}.", "summary: The router dropped a slot.")
+    text = text.replace("match: ['acme-router: dropped slot 9']", f"match: ['{match}']")
+    (rules / "acme-router-drops-slots.yaml").write_text(text)
     return [mistake.message for mistake in lint([folder], only_extra=True)]
 
 
