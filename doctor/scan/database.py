@@ -1,7 +1,7 @@
 """All patterns, compiled to be searched for at once, and kept compiled in the user's cache.
 
-Compiling takes some seconds, loading what was compiled a few milliseconds. The cache is keyed by everything that goes into
-it; any trouble with it means compiling again.
+Compiling takes some seconds, loading what was compiled a few milliseconds. The cache is keyed by everything that goes
+into it; any trouble with it means compiling again.
 """
 
 from __future__ import annotations
