@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 _SECRET = re.compile(
@@ -140,7 +140,7 @@ _HARMLESS = re.compile(r"(?i)none|null|true|false|unset|<.*>|\*+|[*x.]{3,}|not[ 
 @lru_cache(maxsize=2_000)
 def _may_hold_one(line: str) -> bool:
     lowered = line.lower()
-    return any(hint in lowered for hint in _HINTS)
+    return any(map(lowered.__contains__, _HINTS))
 
 
 @dataclass(slots=True)
@@ -213,13 +213,19 @@ class Redactor:
 
     def data(self, value: Any) -> Any:
         """Every text in a value (dataclasses are changed in place)."""
-        if isinstance(value, str):
-            return self.text(value) if type(value) is str else value  # words of a closed list stay as they are
+        kind: Any = type(value)
+        if kind is str:  # words of a closed list, whose type is their own, stay as they are
+            return value if len(value) < 6 or value in self._clean else self.text(value)
         if isinstance(value, list):
             return [self.data(item) for item in value]
         if isinstance(value, dict):
             return {key: self.data(item) for key, item in value.items()}
-        if is_dataclass(value):
-            for part in fields(value):
-                setattr(value, part.name, self.data(getattr(value, part.name)))
+        for name in _names(kind):
+            setattr(value, name, self.data(getattr(value, name)))
         return value
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    """The attributes of a dataclass; of anything else, none."""
+    return tuple(part.name for part in fields(kind)) if is_dataclass(kind) else ()

@@ -194,8 +194,9 @@ class _Composer:
         open_nodes: list[Mapping | Items] = []
         keys: list[Scalar | None] = []
         event: Any  # the marks of an event are there wherever a text is parsed
-        for event in yaml.parse(text, Loader=_LOADER):
-            kind = type(event)  # a remedy is tried by reading its file again: this loop is the most of it
+        events = _LOADER(text)  # a remedy is tried by reading its file again: this loop is the most of it
+        for event in iter(events.get_event, None):
+            kind = type(event)
             if kind in _ENDS:
                 open_nodes.pop().end = self.base + event.end_mark.index
                 keys.pop()
