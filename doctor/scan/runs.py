@@ -112,18 +112,22 @@ class Run:
         """The exceptions that ended it, or kept it from starting: one traceback's chain; none in a run that lives.
 
         A server survives what its requests throw, so in one that died the first after its last sign of life counts.
-        Of a log that was cut above the traceback only the last line is there.
+        Of a log that was cut above the traceback only the last line is there: as the very last it counts even in a
+        server that has answered before.
         """
-        if self.outcome in {Outcome.HEALTHY, Outcome.STOPPED}:
+        if self.outcome is Outcome.STOPPED:
             return []
         end = next((m.line for m in self.markers if m.means == "ended" and m.outcome and m.outcome.bad), self.last_line)
         alive = max((m.line for m in self.markers if m.means in {"ready", "progress"} and m.line < end), default=0)
         if self.tracebacks:
+            if self.outcome is Outcome.HEALTHY:
+                return []
             if not self.outcome.bad and self.last_line - self.tracebacks[-1].chain[-1].line.number > _END_LINES:
                 return []  # the log goes on: what was thrown was caught
             return next((seen.chain for seen in self.tracebacks if seen.first.line.number > alive), [])
         last = next((o for o in reversed(self.observations) if o.key == EXCEPTION_KEY and o.number > alive), None)
-        near = last is not None and (self.outcome.bad or self.last_line - last.number < _TAIL_LINES)
+        tail = 2 if self.outcome is Outcome.HEALTHY else _TAIL_LINES
+        near = last is not None and (self.outcome.bad or self.last_line - last.number < tail)
         alone = thrown(last, last.number) if last is not None and near else None
         return [alone] if alone is not None else []
 
