@@ -49,7 +49,7 @@ class Writer:
         finding = Finding(
             id=f"f{number}",
             rule_id=rule.id,
-            family="unknown" if rule.kind is Kind.WRAPPER else rule.family,
+            family=rule.family,  # of a wrapper, what it is nearly always; mostly unknown
             role=judged.role,
             runs=[candidate.run.id] if candidate.run else [],
             incident=incident,
