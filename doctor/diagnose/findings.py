@@ -14,7 +14,6 @@ from doctor.remedy.deployment import Deployment
 from doctor.remedy.propose import propose
 from doctor.vocabulary.document import Computed, EvidenceLine, Finding, ReferenceEntry, RemedyEntry
 from doctor.vocabulary.facts import ABSENT, Fact, Record, Unknown
-from doctor.vocabulary.terms import Kind
 
 if TYPE_CHECKING:
     from doctor.memory.plan import Derivation

@@ -133,6 +133,9 @@ def _beside(other: Judged, root: Judged, explained: set[str]) -> Role:
         return "symptom"
     if not other.candidate.holds:
         return "advice"
+    generic = other.candidate.rule.specificity <= GENERIC < root.candidate.rule.specificity
+    if generic and other.candidate.run is root.candidate.run:
+        return "symptom"  # the kind of a failure, in a run whose failure is known
     return "contributing"
 
 

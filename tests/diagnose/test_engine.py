@@ -108,6 +108,19 @@ def test_the_earlier_of_two_causes_leads(tmp_path: Path) -> None:
     assert roles(document) == {"goes-bang": "root_cause", "goes-boom": "contributing"}
 
 
+def test_the_mere_kind_of_a_failure_only_follows_from_one_that_is_known(tmp_path: Path) -> None:
+    kind = rule("some-bang", signatures="{bang: 'bang'}", match="{all: [bang]}") + "specificity: -12\n"
+    made = book(tmp_path, rule("goes-boom", severity="major"), kind)
+    assert roles(diagnose(made, START + "bang\nboom at home\n")) == {"goes-boom": "root_cause", "some-bang": "symptom"}
+    assert roles(diagnose(made, START + "bang\n")) == {"some-bang": "root_cause"}
+
+
+def test_a_wrapper_may_say_what_it_nearly_always_is(tmp_path: Path) -> None:
+    signatures = {"signatures": "{died: 'worker died'}", "match": "{all: [died]}"}
+    made = book(tmp_path, rule("it-died", kind="wrapper", family="memory.host-oom", **signatures))
+    assert root(diagnose(made, START + "worker died\n")).family == "memory.host-oom"
+
+
 def test_explains_makes_a_symptom_of_a_cause(tmp_path: Path) -> None:
     later = rule("the-cause", signatures="{why: 'because'}", match="{all: [why]}") + "explains: [goes-boom]\n"
     document = diagnose(book(tmp_path, rule("goes-boom"), later), START + "boom at home\nbecause\n")
