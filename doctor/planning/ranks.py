@@ -18,6 +18,7 @@ from doctor.memory.speed import active_bytes
 from doctor.memory.values import Values
 from doctor.model.document import Model
 from doctor.planning.document import PlanDocument, PlanOption, PlanPart, PlanPlace
+from doctor.planning.layout import HOST
 from doctor.planning.target import Target
 from doctor.units import GIB, MIB, format_size
 from doctor.vocabulary.facts import Unknown
@@ -41,12 +42,14 @@ SGLANG_OPTIONS = (
     {"setting": "setting.slots", "flags": ["--max-running-requests"], "type": "int"},
     {"setting": "setting.kv_type_k", "flags": ["--kv-cache-dtype"], "type": "str"},
     {"setting": "setting.batch", "flags": ["--chunked-prefill-size"], "type": "int"},
+    {"setting": "setting.cpu_offload", "flags": ["--cpu-offload-gb"], "type": "GiB"},
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Settings of an engine that takes a share of each card."""
+    """Settings of an engine that takes a share of each card; ``offload``: bytes of weights that each rank keeps in host
+    memory."""
 
     context: int
     share: float
@@ -56,6 +59,7 @@ class Ranks:
     batch: int
     cache_bytes: float
     graphs: bool
+    offload: int = 0
 
     @property
     def count(self) -> int:
@@ -99,6 +103,8 @@ def plan_ranks(
     tokens = max(rank.cache, 0) // each // BLOCK * BLOCK if each else 0
     document.kv_tokens = tokens
     document.places = [_place(device.name, device.description, device.total, device.free, rank) for device in devices]
+    if settings.offload:
+        document.places.append(_host(settings, target, -(-weights // settings.count)))
     document.settings = {
         "setting.context": settings.context,
         "setting.memory_fraction": settings.share,
@@ -146,6 +152,7 @@ def _settings(given: Mapping[str, Any], hyper: HyperParameters, target: Target, 
         batch=values.integer("setting.batch") or (LARGE_BATCH if large else BATCH),
         cache_bytes=1.0 if kind.startswith("fp8") else _CACHE_BYTES.get(kind, 2.0),
         graphs=not values.flag("setting.enforce_eager"),
+        offload=max(values.integer("setting.cpu_offload") or 0, 0),
     )
 
 
@@ -164,7 +171,7 @@ def token_bytes(model: HyperParameters, settings: Ranks) -> int:
 
 def _rank(model: HyperParameters, settings: Ranks, weights: int, total: int, engine: str) -> Rank:
     budget = round(settings.share * total)
-    own = -(-weights // settings.count)
+    own = max(-(-weights // settings.count) - settings.offload, 0)
     ff = max(largest(model.ff), (model.experts_used or 0) * largest(model.expert_ff))
     hidden = settings.batch * 2 * (2 * ff // settings.tensor + 4 * (model.embd or 0))
     logits = settings.sequences * (model.vocab or 0) * 10  # 16 bits, then twice as 32 bits in the sampler
@@ -184,6 +191,21 @@ def _place(name: str, description: str, total: int, free: int, rank: Rank) -> Pl
     left = min(free - need, short) if short else free - need
     return PlanPlace(
         name=name, description=description, total=total, held=total - free, parts=parts, need=need, left=left
+    )
+
+
+def _host(settings: Ranks, target: Target, own: int) -> PlanPlace:
+    """Host memory, as far as a setting asks for it: pinned, so it can't be dropped. What the processes themselves take
+    (some GiB each) is not counted."""
+    need = min(settings.offload, own) * settings.count
+    free = target.host_free
+    return PlanPlace(
+        name=HOST,
+        total=target.ram,
+        held=target.ram - free if target.ram is not None and free is not None else 0,
+        parts=[PlanPart(kind="offloaded weights", bytes=need, exact=True)],
+        need=need,
+        left=free - need if free is not None else None,
     )
 
 
@@ -222,6 +244,7 @@ def _flags(settings: Ranks, engine: str) -> list[str]:
         names = ("--max-model-len", "--gpu-memory-utilization", "--tensor-parallel-size")
     found = [names[0], str(settings.context), names[1], f"{settings.share:g}"]
     found += [names[2], str(settings.tensor)] if settings.tensor > 1 else []
+    found += ["--cpu-offload-gb", f"{settings.offload / GIB:g}"] if settings.offload else []
     return found + (["--kv-cache-dtype", "fp8"] if settings.cache_bytes == 1 else [])
 
 

@@ -126,7 +126,7 @@ class Run:
                 return []  # the log goes on: what was thrown was caught
             return next((seen.chain for seen in self.tracebacks if seen.first.line.number > alive), [])
         last = next((o for o in reversed(self.observations) if o.key == EXCEPTION_KEY and o.number > alive), None)
-        tail = 2 if self.outcome is Outcome.HEALTHY else _TAIL_LINES
+        tail = 1 if self.outcome is Outcome.HEALTHY else _TAIL_LINES
         near = last is not None and (self.outcome.bad or self.last_line - last.number < tail)
         alone = thrown(last, last.number) if last is not None and near else None
         return [alone] if alone is not None else []

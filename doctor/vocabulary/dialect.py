@@ -74,7 +74,7 @@ class Option(Strict):
     setting: str
     flags: list[str] = Field(default_factory=list)
     env: list[str] = Field(default_factory=list)
-    type: Literal["str", "int", "float", "bool", "size", "MiB", "list", "switch_on", "switch_off"] = "str"
+    type: Literal["str", "int", "float", "bool", "size", "MiB", "GiB", "list", "switch_on", "switch_off"] = "str"
     default: Any = Field(default=None, description="the engine's default; null: none, or depends")
     since: str | None = None
     until: str | None = None

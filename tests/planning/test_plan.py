@@ -193,6 +193,22 @@ def test_vllm_gets_a_share_of_each_card() -> None:
     assert f"{int(kv / each) // 16 * 16} tokens" in found.summary
 
 
+def test_weights_that_vllm_offloads_lie_in_host_memory() -> None:
+    line = f"{RANKS} -tp 2 --gpu-memory-utilization 0.8"
+    plain = planned("llama-8b-f16", machine(80, 80, backend="cuda"), line)
+    less = planned("llama-8b-f16", machine(80, 80, backend="cuda"), f"{line} --cpu-offload-gb 0.01")
+    offloaded = round(0.01 * GIB)
+    of_rank = {
+        kind: [part.bytes for part in plan.places[0].parts if part.kind == "weights"]
+        for kind, plan in (("plain", plain), ("less", less))
+    }
+    assert of_rank["plain"][0] - of_rank["less"][0] == pytest.approx(offloaded, abs=1)
+    host = less.places[-1]
+    assert (host.name, host.need) == ("host", pytest.approx(2 * offloaded, abs=2))
+    assert "--cpu-offload-gb 0.01" in " ".join(less.flags)
+    assert plain.places[-1].name != "host"
+
+
 def test_vllm_that_does_not_fit_says_why() -> None:
     small = planned("llama-8b-f16", machine(2, backend="cuda"), RANKS)
     assert small.verdict == "does_not_fit"
