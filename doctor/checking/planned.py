@@ -37,6 +37,7 @@ SERVICE_MEMLOCK = 8 * 1024 * 1024
 """systemd's DefaultLimitMEMLOCK= (systemd-system.conf(5)); root has CAP_IPC_LOCK, which no limit holds."""
 MANY_FILES = 20
 _TAG = re.compile(r"(?:^|[-_v])(?P<version>\d+\.\d+\.\d+(?:[.-]?(?:rc|post|dev)\.?\d+)?|b\d{3,6})(?=$|[-_+])")
+_SLIPS = {"deployment.unknown_flag", "deployment.unknown_variable", "deployment.unlisted_flag"}
 
 
 @dataclass(slots=True)
@@ -172,8 +173,7 @@ def _planned(
     spelled = list(misspelled(command, workload, options_of(run, book), run.engine))
     for fact in spelled:
         facts.add(fact)
-    if not spelled:
-        facts.absent |= {"deployment.unknown_flag", "deployment.unknown_variable"}
+    facts.absent |= _SLIPS - {fact.name for fact in spelled}
     if workload is not None:
         _default_limits(workload, facts)
     _programs_version(run, facts, book, Origin(run.path, _image_line(workload, deployments)))

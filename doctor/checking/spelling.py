@@ -31,17 +31,29 @@ _SIBLINGS = {frozenset({"min", "max"})}
 def misspelled(
     command: Command | None, workload: Workload | None, options: Sequence[KnownOption], engine: str | None = None
 ) -> Iterator[Fact]:
-    """``deployment.unknown_flag`` and ``deployment.unknown_variable``, each with what was meant."""
+    """``deployment.unknown_flag`` and ``deployment.unknown_variable``, each with what was meant.
+
+    ``deployment.unlisted_flag``: near to none, and not among the engine's, where all of these are known. It may be of
+    a release that is newer than the list.
+    """
     if command is not None:
         _found, unknown, _absent = settings_of(command, options, Origin("--command"))
         flags = {flag for option in options for flag in option.flags if flag.startswith("--")}
+        real = FLAGS.get(engine or "", frozenset())
         for flag in unknown:
-            meant = nearest(flag.replace("_", "-"), flags, FLAGS.get(engine or "", ()))
+            meant = nearest(flag.replace("_", "-"), flags, real)
             if meant:
                 origin = _at(flag, workload)
                 yield Fact("deployment.unknown_flag", flag, origin)
                 yield Fact("deployment.flag_meant", meant, origin)
                 break
+        else:
+            plain = ((flag, flag.replace("_", "-")) for flag in unknown if real and flag.startswith("--"))
+            unlisted = next(
+                (flag for flag, name in plain if name not in real | flags and _positive(name) not in real), None
+            )
+            if unlisted:
+                yield Fact("deployment.unlisted_flag", unlisted, _at(unlisted, workload))
     names = {name for option in options for name in option.env}
     for variable in workload.variables if workload is not None else ():
         meant = nearest(variable.name, names, VARIABLES.get(engine or "", ()))
@@ -50,6 +62,11 @@ def misspelled(
             yield Fact("deployment.unknown_variable", variable.name, origin)
             yield Fact("deployment.variable_meant", meant, origin)
             break
+
+
+def _positive(flag: str) -> str:
+    """``--no-mmap`` -> ``--mmap``: the lists hold one of the two."""
+    return flag.replace("--no-", "--", 1) if flag.startswith("--no-") else flag.replace("--", "--no-", 1)
 
 
 def nearest(name: str, known: Collection[str], real: Collection[str] = ()) -> str | None:

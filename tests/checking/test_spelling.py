@@ -74,6 +74,22 @@ def test_flags_that_are_only_not_listed_are_none() -> None:
     assert [each.rule_id for each in document.findings if each.role == "risk"] == []
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("llama-server -m m.gguf --turbo-mode 3", "--turbo-mode"),
+        ("llama-server -m m.gguf --no-webui --no-mmap --flash-attn on --metrics", None),
+        ("python -m sglang.launch_server --model-path m --enable-hyperspace", "--enable-hyperspace"),
+        ("python -m sglang.launch_server --model-path m --enable_metrics", None),
+        ("vllm serve m --enable-hyperspace", None),  # not all of its flags are known here
+    ],
+)
+def test_a_flag_that_is_near_to_none_is_told_where_all_are_known(command: str, told: str | None) -> None:
+    found = [each for each in check(command=command).findings if each.rule_id == "flag-not-listed"]
+    assert [each.summary.split()[0] for each in found] == ([told] if told else [])
+    assert {each.role for each in found} <= {"advice"}
+
+
 def test_a_misspelled_variable_is_quoted_where_it_stands(tmp_path: Path) -> None:
     file = tmp_path / "docker-compose.yml"
     file.write_text(
