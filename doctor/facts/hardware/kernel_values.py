@@ -101,6 +101,12 @@ def _values(notes: Notes, path: str, lines: list[str], offset: int) -> int:
                 break
             if words[0] == "oom_kill":
                 notes.fact("host.cgroup_oom_kills", number(words[1]), i)
+        elif path.endswith("cpu.max"):  # quota and period in microseconds
+            if len(words) != 2 or not words[1].isdecimal() or int(words[1]) == 0:
+                break
+            quota = number(words[0])
+            notes.fact("host.cgroup_cpus", ABSENT if quota is None else round(quota / int(words[1]), 3), i)
+            return i
         else:
             if len(words) != 1:
                 break

@@ -45,4 +45,14 @@ def test_files_saved_under_their_own_names() -> None:
     assert facts("kernel/saved/memory.max") == {"host.cgroup_limit": 8 * GIB}
     assert facts("kernel/saved/memory.events") == {"host.cgroup_oom_kills": 1}
     assert read_hardware("max\n", "x/memory.max").facts[0].value is ABSENT
+
+
+def test_the_cpus_of_a_cgroup() -> None:
+    def cpus(content: str) -> list[object]:
+        reading = read_hardware(f"$ cat /sys/fs/cgroup/cpu.max\n{content}\n", "x.log")
+        return [fact.value for fact in reading.facts if fact.name == "host.cgroup_cpus"]
+
+    assert cpus("700000 100000") == [7.0]
+    assert cpus("max 100000") == [ABSENT]
+    assert cpus("700000 0") == cpus("700000") == []
     assert read_hardware("8589934592\n", "x/notes.txt").facts == []
