@@ -414,6 +414,11 @@ def _recognise(run: Run, book: RuleBook) -> None:
             if text and name == "version":
                 run.versions.setdefault(engine, text)
     seen = votes[True] or votes[False]
+    if run.is_wrapper:  # lines of an engine that stand before its start do not make it the product around it
+        own = (
+            {name: n for name, n in each.items() if book.dialects[name]["kind"] == "wrapper"} for each in votes.values()
+        )
+        seen = next((each for each in own if each), seen)
     run.engine = _most_derived(seen, book)
     if run.parent:
         run.wrapper = run.parent.engine
