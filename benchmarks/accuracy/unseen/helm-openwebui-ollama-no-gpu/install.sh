@@ -1,0 +1,1 @@
+helm install --namespace open-webui open-webui open-webui/open-webui --set image.tag=cuda
