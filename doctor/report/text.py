@@ -122,8 +122,9 @@ class _Report:
             self.gap()
         elif finding.collect:
             self.page.labelled(("COLLECT", "bold green"), "to find the cause:", column=column)
+            indent = 2 if self.page.narrow else column
             for wanted in finding.collect:
-                self.say(f"- {wanted}", indent=2 if self.page.narrow else column)
+                self.say(f"- {wanted}", indent=indent, hang=indent + 2)
             self.gap()
         if finding.evidence:
             self.title("Evidence")
