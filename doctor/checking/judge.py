@@ -7,14 +7,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from doctor.checking.parts import in_parts
 from doctor.checking.room import entries
+from doctor.cores import cores
 from doctor.diagnose.engine import MAX_NOT_JUDGED, defect, not_judged
 from doctor.diagnose.findings import MAX_EVIDENCE, MAX_TEXT, Writer, plain
 from doctor.diagnose.match import Candidate, Ground, check_rule, match_rule, primary_signatures
 from doctor.diagnose.rank import Judged
 from doctor.diagnose.summary import run_entry, setting_entries
 from doctor.rulebook.expressions import names
-from doctor.vocabulary.document import Diagnosis, EvidenceLine, Finding, NotJudged
+from doctor.vocabulary.document import (
+    Diagnosis,
+    EvidenceLine,
+    Finding,
+    MemoryEntry,
+    NotJudged,
+    Problem,
+    RunEntry,
+    SettingEntry,
+)
 from doctor.vocabulary.facts import Layer
 from doctor.vocabulary.terms import Kind, Severity
 
@@ -56,25 +67,56 @@ def judge(
     rules = [rule for rule in book.rules.values() if takes_part(rule)]
     unknown: dict[str, list[str]] = defaultdict(list)
     judged: set[str] = set()
-    quiet = Quiet(book)
-    for planned in runs:
-        for rule, candidate in _candidates(rules, planned, book, document, quiet):
-            judged.add(rule.id)
-            if candidate is not None and not candidate.holds:
-                for name in candidate.missing:
-                    unknown[name].append(rule.id)
-            elif candidate is not None:
-                writer = _writer(planned, book, every_diff)
-                document.findings.append(_finding(candidate, writer, len(document.findings) + 1, deployments))
-        if planned.plan is not None:
-            document.memory += entries(planned.plan, planned.run.id)
-        document.runs.append(run_entry(planned.run, planned.facts))
-        document.settings += setting_entries(planned.run, planned.facts)
+    for part in in_parts(runs, lambda some: _judge_part(some, rules, book, deployments, every_diff), cores()):
+        for name, told in part.unknown.items():
+            unknown[name] += told
+        judged |= part.judged
+        document.findings += part.findings
+        document.memory += part.memory
+        document.runs += part.runs
+        document.settings += part.settings
+        document.problems += part.problems
+    for number, finding in enumerate(document.findings, 1):
+        finding.id = f"f{number}"
     _sort_out(document, book)
     document.judged = sorted(judged)
     document.could_not_judge = not_judged(unknown) or _not_given(rules, runs, has_model, has_machine)
     _say_what_supplies(document.could_not_judge, has_model=has_model, has_machine=has_machine)
     return {name for names in unknown.values() for name in names}
+
+
+@dataclass(slots=True)
+class _Part:
+    """What came of some of the runs."""
+
+    unknown: dict[str, list[str]] = field(default_factory=dict)
+    judged: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    memory: list[MemoryEntry] = field(default_factory=list)
+    runs: list[RunEntry] = field(default_factory=list)
+    settings: list[SettingEntry] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def _judge_part(
+    runs: Sequence[Planned], rules: Sequence[CompiledRule], book: RuleBook, deployments: Deployments, every_diff: bool
+) -> _Part:
+    part = _Part()
+    quiet = Quiet(book)
+    for planned in runs:
+        for rule, candidate in _candidates(rules, planned, book, part.problems, quiet):
+            part.judged.add(rule.id)
+            if candidate is not None and not candidate.holds:
+                for name in candidate.missing:
+                    part.unknown.setdefault(name, []).append(rule.id)
+            elif candidate is not None:
+                writer = _writer(planned, book, every_diff)
+                part.findings.append(_finding(candidate, writer, len(part.findings) + 1, deployments))
+        if planned.plan is not None:
+            part.memory += entries(planned.plan, planned.run.id)
+        part.runs.append(run_entry(planned.run, planned.facts))
+        part.settings += setting_entries(planned.run, planned.facts)
+    return part
 
 
 def takes_part(rule: CompiledRule) -> bool:
@@ -110,7 +152,7 @@ class Quiet:
 
 
 def _candidates(
-    rules: Sequence[CompiledRule], planned: Planned, book: RuleBook, document: Diagnosis, quiet: Quiet
+    rules: Sequence[CompiledRule], planned: Planned, book: RuleBook, problems: list[Problem], quiet: Quiet
 ) -> Iterator[tuple[CompiledRule, Candidate | None]]:
     """The rules that are about this engine, with what came of each."""
     run = planned.run
@@ -130,7 +172,7 @@ def _candidates(
                 quiet.seen.add(key)
             yield rule, candidate
         except Exception as error:  # one rule must not take the others down
-            document.problems.append(defect("diagnose", rule, "could not be judged", error))
+            problems.append(defect("diagnose", rule, "could not be judged", error))
 
 
 def _writer(planned: Planned, book: RuleBook, every_diff: bool) -> Writer:

@@ -7,7 +7,6 @@ itself. Up to ``FULL_BYTES`` every match counts; of a bigger input dense pattern
 from __future__ import annotations
 
 import gc
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from doctor.cores import cores
 from doctor.scan.blocks import BLOCK_BYTES, Blocks, read_head
 from doctor.scan.collect import BlockHits, Collector, Habits, Matcher
 from doctor.scan.database import Database
@@ -109,7 +109,7 @@ def scan(
     else:
         head, ended = read_head(stream, FULL_BYTES + 1)
     small = ended and len(head) <= FULL_BYTES
-    threads = 1 if small else max(1, workers or min(_cores(), MOST_WORKERS))
+    threads = 1 if small else max(1, workers or min(cores(), MOST_WORKERS))
     block_bytes = max(min(BLOCK_BYTES, len(head) + 1), 2 * _SNIFF_BYTES) if small else BLOCK_BYTES
     blocks = Blocks(head, None if ended else stream, block_bytes)
     job = _Pass(database, blocks, not small, context, progress)
@@ -274,13 +274,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _looks_binary(head: bytes) -> bool:
