@@ -111,7 +111,7 @@ def _judge_part(
                     part.unknown.setdefault(name, []).append(rule.id)
             elif candidate is not None:
                 writer = _writer(planned, book, every_diff)
-                part.findings.append(_finding(candidate, writer, len(part.findings) + 1, deployments))
+                part.findings.append(_finding(candidate, writer, deployments))
         if planned.plan is not None:
             part.memory += entries(planned.plan, planned.run.id)
         part.runs.append(run_entry(planned.run, planned.facts))
@@ -182,10 +182,10 @@ def _writer(planned: Planned, book: RuleBook, every_diff: bool) -> Writer:
     return Writer(ground, deployments, derivations, before=True, every_diff=every_diff)
 
 
-def _finding(candidate: Candidate, writer: Writer, number: int, deployments: Deployments) -> Finding:
+def _finding(candidate: Candidate, writer: Writer, deployments: Deployments) -> Finding:
     rule = candidate.rule
     grave = rule.kind is Kind.CAUSE and rule.severity.rank >= Severity.MAJOR.rank
-    finding = writer.write(Judged(candidate, "risk" if grave else "advice"), number, "")
+    finding = writer.write(Judged(candidate, "risk" if grave else "advice"), 0, "")  # numbered among all
     finding.incident = None
     finding.evidence = _declared(candidate, deployments)
     return finding

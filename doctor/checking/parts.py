@@ -37,8 +37,8 @@ def in_parts(items: Sequence[_Item], work: Callable[[Sequence[_Item]], _Result],
     others = []
     for part in parts[1:]:
         receive, send = context.Pipe(duplex=False)
-        process = context.Process(target=_child, args=(work, part, send))
-        process.start()
+        process = context.Process(target=_child, args=(work, part, send), daemon=True)
+        process.start()  # it ends with this one, whose own part may fail
         send.close()
         others.append((process, receive, part))
     results = [work(parts[0])]

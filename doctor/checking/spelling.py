@@ -50,7 +50,7 @@ def misspelled(
         else:
             plain = ((flag, flag.replace("_", "-")) for flag in unknown if real and flag.startswith("--"))
             unlisted = next(
-                (flag for flag, name in plain if name not in real | flags and _positive(name) not in real), None
+                (flag for flag, name in plain if name not in real | flags and _opposite(name) not in real), None
             )
             if unlisted:
                 yield Fact("deployment.unlisted_flag", unlisted, _at(unlisted, workload))
@@ -64,8 +64,8 @@ def misspelled(
             break
 
 
-def _positive(flag: str) -> str:
-    """``--no-mmap`` -> ``--mmap``: the lists hold one of the two."""
+def _opposite(flag: str) -> str:
+    """``--no-mmap`` for ``--mmap``, and the reverse: the lists hold one of the two."""
     return flag.replace("--no-", "--", 1) if flag.startswith("--no-") else flag.replace("--", "--no-", 1)
 
 

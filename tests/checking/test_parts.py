@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -46,6 +47,23 @@ def test_a_part_whose_process_fails_is_done_here() -> None:
 
     with pytest.raises(ValueError, match=str(MANY // 2)):
         in_parts(range(MANY), fails, 2)
+
+
+def test_no_process_outlives_a_failure_here() -> None:
+    """It would wait for ever for somebody to hear what it has found."""
+    own = os.getpid()
+
+    def fails_here(some: Sequence[int]) -> bytes:
+        if os.getpid() == own:
+            raise ValueError
+        return bytes(1 << 20)
+
+    with pytest.raises(ValueError) as failed:
+        in_parts(range(MANY), fails_here, 2)
+    assert [process.daemon for process in multiprocessing.active_children()] == [True]  # ended with this process
+    assert failed.tb  # which holds the pipe: the other process is still waiting
+    for process in multiprocessing.active_children():
+        process.terminate()
 
 
 def test_a_check_of_many_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from doctor.facts.hardware.reading import Notes, Reading, cpu_list, number
+from doctor.facts.hardware.reading import Notes, Reading, cpu_list, cpu_quota, number
 from doctor.vocabulary.facts import ABSENT
 
 kind = "cgroup"
@@ -53,13 +53,13 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
             level[_USAGE[name]] = (used, i)
         elif name in {"memory.events", "memory.oom_control"} and (kills := re.fullmatch(r"oom_kill (\d{1,15})", value)):
             level["kills"] = (int(kills[1]), i)
-        elif name == "cpu.max" and (quota := re.fullmatch(r"(\d{1,15}) (\d{1,15})", value)):
-            cpus = _fewer(cpus, int(quota[1]), int(quota[2]), i)
+        elif name == "cpu.max":
+            cpus = _fewer(cpus, value, i)
         elif name in {"cpu.cfs_quota_us", "cpu.cfs_period_us"} and (count := number(value)) is not None:
             pair = quotas.setdefault(found["folder"], {})
             pair[name] = count
             if len(pair) == 2 and pair["cpu.cfs_quota_us"] > 0:
-                cpus = _fewer(cpus, pair["cpu.cfs_quota_us"], pair["cpu.cfs_period_us"], i)
+                cpus = _fewer(cpus, f"{pair['cpu.cfs_quota_us']} {pair['cpu.cfs_period_us']}", i)
         elif name == "cpuset.cpus.effective" and (allowed := cpu_list(value)):
             notes.fact("host.cpus_allowed", len(allowed), i)
     binding = min(
@@ -83,8 +83,6 @@ def read(lines: list[str], first_line: int, path: str) -> Reading:
     return notes.done(last)
 
 
-def _fewer(known: tuple[float, int] | None, quota: int, period: int, i: int) -> tuple[float, int] | None:
-    if period <= 0:
-        return known
-    found = (round(quota / period, 3), i)
-    return found if known is None else min(known, found)
+def _fewer(known: tuple[float, int] | None, quota: str, i: int) -> tuple[float, int] | None:
+    most = cpu_quota(quota)
+    return min(known or (most, i), (most, i)) if isinstance(most, float) else known

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from doctor.facts.hardware.reading import Notes, Reading, command_of, number, size
+from doctor.facts.hardware.reading import Notes, Reading, command_of, cpu_quota, number, size
 from doctor.vocabulary.facts import ABSENT
 
 kind = "kernel values"
@@ -102,11 +102,10 @@ def _values(notes: Notes, path: str, lines: list[str], offset: int) -> int:
             if words[0] == "oom_kill":
                 notes.fact("host.cgroup_oom_kills", number(words[1]), i)
         elif path.endswith("cpu.max"):  # quota and period in microseconds
-            if len(words) != 2 or not words[1].isdecimal() or int(words[1]) == 0:
-                break
-            quota = number(words[0])
-            notes.fact("host.cgroup_cpus", ABSENT if quota is None else round(quota / int(words[1]), 3), i)
-            return i
+            if (cpus := cpu_quota(line.strip())) is not None:
+                notes.fact("host.cgroup_cpus", cpus, i)
+                last = i
+            break
         else:
             if len(words) != 1:
                 break

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from doctor.units import parse_size
-from doctor.vocabulary.facts import Fact, Origin, Record
+from doctor.vocabulary.facts import ABSENT, Fact, Origin, Record
 
 # The fields that tell one element of a collection from another.
 IDENTITY: dict[str, tuple[str, ...]] = {
@@ -127,6 +127,17 @@ def decimal(text: str | None) -> float | None:
     """``"450.00 W"`` -> 450.0; ``None`` where no number begins the text."""
     found = re.match(r"\s*(-?[0-9]{1,15}(?:[.,][0-9]{1,9})?)", text or "")
     return float(found[1].replace(",", ".")) if found else None
+
+
+def cpu_quota(text: str) -> Any:
+    """CPUs that a cgroup may use, from ``QUOTA PERIOD`` in microseconds.
+
+    ABSENT for ``max``, ``None`` for anything else.
+    """
+    found = re.fullmatch(r"(?P<quota>max|[0-9]{1,15}) (?P<period>[0-9]{1,15})", text)
+    if not found or int(found["period"]) == 0:
+        return None
+    return ABSENT if found["quota"] == "max" else round(int(found["quota"]) / int(found["period"]), 3)
 
 
 def cpu_list(text: str) -> list[int] | None:
